@@ -1,0 +1,8 @@
+/** All that a plugin may import: `import { definePlugin } from 'lazaret/plugin'`. */
+export type { ActingInstruction, FileTarget, InstructionName, ProcessTarget } from '../../protocol/index.ts';
+export * from './detector.ts';
+export * from './error.ts';
+export * from './patch.ts';
+export * from './plugin.ts';
+export * from './remediation.ts';
+export * from './subject.ts';

@@ -1,0 +1,88 @@
+/** What detectors look at. Everything in it came from a guest: treat text as bytes that somebody chose. */
+
+/** A file's metadata, as the guest reported it. Times are seconds since 1970 with nine decimals. */
+export interface FileFacts {
+  /** Escaped for display: printable UTF-8 stands for itself, every other byte as `\xNN`, a backslash doubled. */
+  readonly path: string;
+  readonly size: number;
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly mtime: string;
+}
+
+export type DigestName = 'sha256' | 'sha1' | 'md5';
+
+/** A file whose content lies on the host. One subject stands for one content, whatever its names. */
+export interface FileSubject {
+  readonly kind: 'file';
+  readonly id: string;
+  /** A host file to be read only, valid until the detector has answered for this subject. */
+  readonly content: string;
+  readonly size: number;
+  /** Lower-case hex, computed on the host: SHA-256 always, others where a detector asked for them. */
+  readonly digests: Readonly<Partial<Record<DigestName, string>> & { sha256: string }>;
+  /** The first name under which this content was met. */
+  readonly facts: FileFacts;
+}
+
+export interface ProcessSubject {
+  readonly kind: 'process';
+  readonly id: string;
+  readonly pid: number;
+  readonly uid: number;
+  readonly name: string;
+  readonly commandLine: readonly string[];
+  readonly executable?: {
+    readonly path: string;
+    /** It has no name any more. */
+    readonly deleted: boolean;
+    /** It never had one (memfd_create). */
+    readonly inMemory: boolean;
+    /** What was found in its content in this scan; absent when it was not scanned. */
+    readonly detections?: readonly Detection[];
+  };
+}
+
+export type Subject = FileSubject | ProcessSubject;
+
+/** What is known of a subject before anything is fetched for it. */
+export type Prospect = { readonly kind: 'file'; readonly facts: FileFacts } | { readonly kind: 'process' };
+
+export type Judgement = 'malicious' | 'suspicious';
+
+/** One engine's statement about one subject. */
+export interface Detection {
+  readonly judgement: Judgement;
+  /** The signature, rule or reason that matched, at most 200 characters. */
+  readonly name: string;
+  /** Where that signature stands: a rule file, a list. */
+  readonly source?: string;
+  /** One sentence for a person. */
+  readonly description?: string;
+  /** MITRE ATT&CK techniques, such as T1620. */
+  readonly attack?: readonly string[];
+}
+
+export const UNSCANNED_REASONS = [
+  'vanished',
+  'unreadable',
+  'not-regular',
+  'too-large',
+  'grew',
+  'shrank',
+  'io-error',
+  'deadline',
+  'engine-failed',
+  'engine-limit',
+  'no-answer',
+  'cancelled',
+  'spool-full',
+  'channel-lost',
+] as const;
+export type UnscannedReason = (typeof UNSCANNED_REASONS)[number];
+
+/** A detector's answer for one subject: it finished and says what it found, or it did not finish. */
+export type Answer =
+  | { readonly subject: string; readonly detections: readonly Detection[] }
+  | { readonly subject: string; readonly unscanned: UnscannedReason; readonly detail?: string };

@@ -1,0 +1,24 @@
+import { CodedError } from '../../protocol/index.ts';
+
+export type ChannelErrorCode =
+  /** The socket is not there, or refuses. */
+  | 'connect-failed'
+  /** Nobody echoed the resync nonce: the agent is not running, or the port leads elsewhere. */
+  | 'no-agent'
+  | 'tls-failed'
+  /** The agent's key is not the one that was pinned for this domain. */
+  | 'key-changed'
+  | 'login-failed'
+  /** The login contradicts what is known of the domain (UUID, agent id). */
+  | 'identity-mismatch'
+  /** A deadline passed without a byte from the guest. */
+  | 'silent'
+  /** The guest broke the protocol: malformed, over a limit or out of turn. */
+  | 'protocol-violation'
+  /** The agent refused a request; the message has its code. */
+  | 'refused'
+  | 'session-lost'
+  | 'cancelled';
+
+/** The channel to one guest failed. Ends that session, nothing else. */
+export class ChannelError extends CodedError<ChannelErrorCode> {}

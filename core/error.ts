@@ -1,0 +1,29 @@
+import { CodedError } from '../protocol/index.ts';
+
+export type ScanErrorCode = 'no-detectors' | 'not-permitted' | 'spool-failed';
+/** A scan cannot be carried out at all. */
+export class ScanError extends CodedError<ScanErrorCode> {}
+
+export type StoreErrorCode =
+  | 'not-writable'
+  | 'in-use'
+  | 'corrupt'
+  | 'newer-version'
+  | 'not-found'
+  | 'write-failed';
+/** The state directory cannot be used, or does not have what was asked for. */
+export class StoreError extends CodedError<StoreErrorCode> {}
+
+export type InstructionErrorCode =
+  | 'not-granted'
+  | 'protected'
+  | 'dry-run'
+  | 'mode'
+  | 'outcome-unknown'
+  | 'refused';
+/** An instruction was not, or may not have been, carried out. */
+export class InstructionError extends CodedError<InstructionErrorCode> {}
+
+export type ConfigErrorCode = 'not-found' | 'unreadable' | 'invalid';
+/** The configuration cannot be used; the message has one line an error: file, line, column, key, what was expected. */
+export class ConfigError extends CodedError<ConfigErrorCode> {}

@@ -1,0 +1,112 @@
+/** What is kept in the state directory's database, as code sees it. Times are milliseconds since 1970. */
+import type {
+  Features,
+  FileState,
+  Instruction,
+  LoginRequest,
+  Outcome,
+  WireBytes,
+} from '../../protocol/index.ts';
+import type { Detection, Judgement, Mode } from '../api/index.ts';
+import type { InstructionSet } from '../capability/instruction-set.ts';
+
+/** A guest that was enrolled: who it is, which key its agent has, what it can do. */
+export interface VmRecord {
+  readonly id: string;
+  readonly name: string;
+  readonly socket: string;
+  /** SHA-256 of the agent's public key (SPKI, DER), lower-case hex; pinned at enrolment. */
+  readonly agentKey: string;
+  readonly login: LoginRequest;
+  /** Minted anew whenever the guest was started or restored. */
+  readonly epoch: number;
+  readonly enrolledAt: number;
+  readonly lastSeen: number;
+  /** From the last negotiation. */
+  readonly features?: Features;
+  readonly instructionSet?: InstructionSet;
+}
+
+export interface ScanRecord {
+  readonly id: string;
+  readonly vm: string;
+  readonly mode: Mode;
+  readonly startedAt: number;
+  readonly finishedAt?: number;
+  readonly state: 'running' | 'finished' | 'failed';
+  readonly summary?: ScanSummary;
+}
+
+export interface ScanSummary {
+  readonly files: number;
+  readonly bytes: number;
+  readonly processes: number;
+  readonly malicious: number;
+  readonly suspicious: number;
+  /** Subjects without a verdict, by reason. */
+  readonly unscanned: Readonly<Record<string, number>>;
+}
+
+export type FindingSubject =
+  | {
+      readonly kind: 'file';
+      readonly path: WireBytes;
+      readonly sha256: string;
+      readonly size: number;
+    }
+  | {
+      readonly kind: 'process';
+      readonly pid: number;
+      readonly start: string;
+      readonly uid: number;
+      readonly name: WireBytes;
+      readonly executable: WireBytes;
+    };
+
+/** `reported`: nothing was done, for `reason`. Others: what was done, by the actions that name this finding. */
+export const RESPONSES = ['reported', 'stopped', 'contained', 'deleted', 'failed'] as const;
+
+/** One malicious or suspicious subject of one guest. A rescan that meets it again updates it. */
+export interface FindingRecord {
+  readonly id: string;
+  readonly vm: string;
+  readonly scan: string;
+  readonly firstSeen: number;
+  readonly lastSeen: number;
+  readonly judgement: Judgement;
+  readonly subject: FindingSubject;
+  readonly detections: readonly (Detection & { readonly detector: string })[];
+  readonly response: (typeof RESPONSES)[number];
+  readonly reason?: string;
+}
+
+/** One command: its intent, written before the guest heard of it, and what became of it. */
+export interface ActionRecord {
+  /** The command id. */
+  readonly id: string;
+  readonly vm: string;
+  readonly finding?: string;
+  readonly instructionSet: string;
+  readonly epoch: number;
+  readonly expires: number;
+  readonly instruction: Instruction;
+  readonly intentAt: number;
+  readonly outcome?: Outcome;
+  readonly outcomeAt?: number;
+}
+
+/** One contained file in the vault. */
+export interface VaultRecord {
+  readonly id: string;
+  readonly vm: string;
+  readonly finding?: string;
+  /** The containing command. */
+  readonly action: string;
+  readonly path: WireBytes;
+  readonly sha256: string;
+  readonly size: number;
+  /** How the file was, from the outcome of its containment; absent while that is open. */
+  readonly state?: FileState;
+  readonly status: 'arriving' | 'held' | 'restored' | 'purged';
+  readonly at: number;
+}

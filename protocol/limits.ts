@@ -1,0 +1,51 @@
+/**
+ * Every limit of the wire contract, in one place. Both sides enforce them on what they receive, before
+ * allocating for it, and count bytes as received, never as promised.
+ */
+const KiB = 1024;
+const MiB = 1024 * KiB;
+
+export const LIMITS = {
+  /** One JSON message (a command, its response, a line of NDJSON). */
+  messageBytes: 1 * MiB,
+  /** Nesting of a JSON message; checked before it is parsed. */
+  messageDepth: 32,
+  /** A guest path, without its terminating NUL (PATH_MAX). */
+  pathBytes: 4096,
+  /** Entries in one line of the file inventory. */
+  inventoryLineEntries: 512,
+  /** Files in one content request. */
+  contentFiles: 1024,
+  /** Payload of one content record. */
+  recordBytes: 256 * KiB,
+  /** Content staged in the guest for restore:file and update:file. */
+  stagedBytes: 512 * MiB,
+  /** Process lines in one process inventory. */
+  processes: 131_072,
+  /** Arguments of one process that are reported, and the bytes of all of them. */
+  commandLineBytes: 16 * KiB,
+  /** Bytes that the host reads and discards while it waits for the resync echo. */
+  resyncDiscardBytes: 64 * MiB,
+  /** Concurrent requests on one session. */
+  concurrentRequests: 32,
+  /** Header bytes of one request or response. */
+  headerBytes: 8 * KiB,
+} as const;
+
+/** Deadlines in milliseconds. A guest that misses one is reported as silent. */
+export const DEADLINES = {
+  /** Between two resync preambles. */
+  resyncRepeat: 100,
+  resync: 5_000,
+  tls: 10_000,
+  login: 10_000,
+  /** A command's response. */
+  command: 30_000,
+  /** No byte of an expected stream for so long. */
+  streamIdle: 15_000,
+  /** Between two heartbeat lines of the agent. */
+  heartbeat: 30_000,
+} as const;
+
+/** HTTP/2 flow control: bytes in flight per stream and per connection. */
+export const WINDOWS = { stream: 8 * MiB, connection: 16 * MiB } as const;
