@@ -45,6 +45,7 @@ export const wireBytes: z.ZodType<WireBytes> = z.union([
 /** HTTP status and reason of a refused request. */
 export const refusalCodes = {
   'not-logged-in': 403,
+  'host-key-changed': 403,
   'not-granted': 403,
   denied: 403,
   'bad-request': 400,

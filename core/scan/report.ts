@@ -1,0 +1,44 @@
+import type { GuestPath } from '../../protocol/index.ts';
+import type { Mode, SignatureProblem, UnscannedReason } from '../api/index.ts';
+import type { Domain } from '../channel/session.ts';
+import type { PlannedStep, WithheldStep } from '../control/plan.ts';
+import type { FindingRecord, ScanRecord, VmRecord } from '../store/records.ts';
+
+export interface ScanRequest {
+  readonly domain: Domain;
+  readonly mode: Mode;
+  /** Show the plan and do nothing. */
+  readonly dryRun: boolean;
+  /** Where to look; the whole guest is `/`. */
+  readonly roots: readonly GuestPath[];
+}
+
+/** Where a scan stands. Totals grow while the guest is still being listed. */
+export interface ScanProgress {
+  readonly phase: 'connecting' | 'scanning' | 'acting' | 'finished';
+  readonly filesListed: number;
+  readonly bytesListed: number;
+  readonly filesDone: number;
+  readonly bytesDone: number;
+  readonly listingComplete: boolean;
+  readonly found: number;
+  readonly unscanned: number;
+}
+
+/** One thing without a verdict. `path` is escaped for display. */
+export interface Unscanned {
+  readonly path: string;
+  readonly reason: UnscannedReason;
+  readonly detail?: string;
+}
+
+export interface ScanReport {
+  readonly vm: VmRecord;
+  readonly scan: ScanRecord;
+  readonly findings: readonly FindingRecord[];
+  /** The first 1,000; the summary of `scan` counts all. */
+  readonly unscanned: readonly Unscanned[];
+  /** Signatures that were left out. */
+  readonly problems: readonly (SignatureProblem & { readonly detector: string })[];
+  readonly plan: { readonly steps: readonly PlannedStep[]; readonly withheld: readonly WithheldStep[] };
+}
