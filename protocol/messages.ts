@@ -67,8 +67,9 @@ export const LoginRequest = z.object({
   type: z.literal('login'),
   protocol: z.array(uint32).min(1).max(16),
   agent: z.object({ id: z.uuid(), version: label }),
-  /** As the firmware tells it (DMI product_uuid); absent where there is none, as in a container. */
-  smbiosUuid: z.uuid().optional(),
+  /** As the firmware tells it (DMI product_uuid); absent where there is none, as in a container. Any 128 bits: not every
+   * hypervisor heeds RFC 9562's versions. */
+  smbiosUuid: z.guid().optional(),
   machineId: z
     .string()
     .regex(/^[0-9a-f]{32}$/)
@@ -213,6 +214,7 @@ export const contentFaults = [
 ] as const;
 export type ContentFault = (typeof contentFaults)[number];
 export const ContentFailure = z.object({ reason: z.enum(contentFaults), detail: label.optional() });
+export type ContentFailure = z.output<typeof ContentFailure>;
 
 // ---- processes
 

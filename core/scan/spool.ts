@@ -1,0 +1,183 @@
+/**
+ * The spool: where fetched content lies while detectors look at it. A private directory on tmpfs with a
+ * bound on its bytes; one file per content, named by the host. Whoever begins a content waits until there is
+ * room for it, and as long as it waits it reads nothing from its guest.
+ *
+ * File operations are synchronous on purpose: on tmpfs they are memory copies of microseconds, and a
+ * trip through the thread pool costs more than the work.
+ */
+import { createHash, type Hash } from 'node:crypto';
+import { closeSync, mkdtempSync, openSync, rmSync, unlinkSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import type { DigestName } from '../api/index.ts';
+import { ScanError } from '../error.ts';
+
+export interface Content {
+  /** A host file, to be read only. */
+  readonly path: string;
+  readonly size: number;
+  readonly digests: Readonly<Partial<Record<DigestName, string>> & { sha256: string }>;
+  /** Removes the file and gives its room back. May be called again. */
+  release(): void;
+}
+
+export class Spool implements Disposable {
+  private readonly directory: string;
+  private readonly bound: number;
+  private used = 0;
+  private serial = 0;
+  private waiting: { bytes: number; enter: () => void }[] = [];
+
+  private constructor(directory: string, bound: number) {
+    this.directory = directory;
+    this.bound = bound;
+  }
+
+  /** Makes a private directory below `parent`; throws ScanError `spool-failed`. */
+  static create(parent: string, bound: number): Spool {
+    try {
+      return new Spool(mkdtempSync(join(parent, 'lazaret-spool-')), bound);
+    } catch (cause) {
+      throw new ScanError(
+        'spool-failed',
+        `cannot make a spool below ${parent}: set spool.directory to a tmpfs`,
+        {
+          cause,
+        },
+      );
+    }
+  }
+
+  get bytesHeld(): number {
+    return this.used;
+  }
+
+  /** The largest content that can ever enter. */
+  get largest(): number {
+    return this.bound;
+  }
+
+  /** Begins a content of at most `bytes`, as soon as there is room. Rejects with the signal's reason. */
+  async begin(bytes: number, digests: readonly DigestName[], signal: AbortSignal): Promise<Arrival> {
+    if (bytes > this.bound) throw new ScanError('spool-failed', `${bytes} bytes cannot fit into the spool`);
+    signal.throwIfAborted();
+    if (this.waiting.length > 0 || this.used + bytes > this.bound) await this.room(bytes, signal);
+    else this.used += bytes;
+    this.serial += 1;
+    return new Arrival(join(this.directory, String(this.serial)), bytes, digests, (returned) =>
+      this.giveBack(returned),
+    );
+  }
+
+  [Symbol.dispose](): void {
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+
+  private room(bytes: number, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const place = {
+        bytes,
+        enter: () => {
+          signal.removeEventListener('abort', leave);
+          resolve();
+        },
+      };
+      const leave = () => {
+        this.waiting = this.waiting.filter((other) => other !== place);
+        reject(signal.reason);
+        this.giveBack(0);
+      };
+      signal.addEventListener('abort', leave, { once: true });
+      this.waiting.push(place);
+    });
+  }
+
+  /** First come, first served: a large content is not starved by small ones. */
+  private giveBack(bytes: number): void {
+    this.used -= bytes;
+    for (let next = this.waiting[0]; next && this.used + next.bytes <= this.bound; next = this.waiting[0]) {
+      this.waiting.shift();
+      this.used += next.bytes;
+      next.enter();
+    }
+  }
+}
+
+/** A content on its way into the spool; hashed as it comes. Ends with `finish` or `discard`. */
+export class Arrival {
+  private readonly path: string;
+  private readonly reserved: number;
+  private readonly hashes: (readonly [DigestName, Hash])[];
+  private readonly giveBack: (bytes: number) => void;
+  private descriptor: number | undefined;
+  private size = 0;
+
+  constructor(
+    path: string,
+    reserved: number,
+    digests: readonly DigestName[],
+    giveBack: (bytes: number) => void,
+  ) {
+    this.path = path;
+    this.reserved = reserved;
+    this.giveBack = giveBack;
+    const names = new Set<DigestName>(['sha256', ...digests]);
+    this.hashes = [...names].map((name) => [name, createHash(name)] as const);
+  }
+
+  /** Takes the next bytes; they are out of `bytes` when it returns. Throws ScanError `spool-failed`. */
+  write(bytes: Uint8Array): void {
+    this.size += bytes.length;
+    if (this.size > this.reserved) {
+      throw new ScanError(
+        'spool-failed',
+        `a content has more than the ${this.reserved} bytes that it announced`,
+      );
+    }
+    for (const [, hash] of this.hashes) hash.update(bytes);
+    this.writeFile(bytes);
+  }
+
+  finish(): Content {
+    this.writeFile(new Uint8Array());
+    this.closeFile();
+    const digests = Object.fromEntries(this.hashes.map(([name, hash]) => [name, hash.digest('hex')]));
+    this.giveBack(this.reserved - this.size);
+    let held = true;
+    const release = () => {
+      if (!held) return;
+      held = false;
+      unlinkSync(this.path);
+      this.giveBack(this.size);
+    };
+    return { path: this.path, size: this.size, digests: digests as Content['digests'], release };
+  }
+
+  discard(): void {
+    if (this.descriptor !== undefined) {
+      this.closeFile();
+      unlinkSync(this.path);
+    }
+    this.giveBack(this.reserved);
+  }
+
+  private writeFile(bytes: Uint8Array): void {
+    try {
+      this.descriptor ??= openSync(this.path, 'wx', 0o400);
+      for (let at = 0; at < bytes.length; ) at += writeSync(this.descriptor, bytes, at);
+    } catch (cause) {
+      throw new ScanError(
+        'spool-failed',
+        `cannot write to the spool at ${this.path}: is its file system full?`,
+        {
+          cause,
+        },
+      );
+    }
+  }
+
+  private closeFile(): void {
+    if (this.descriptor !== undefined) closeSync(this.descriptor);
+    this.descriptor = undefined;
+  }
+}
