@@ -20,8 +20,7 @@ describe('judge', () => {
     expect(judge([nothing('a'), nothing('b')]).state).toBe('clean');
     expect(judge([nothing('a'), failed('b')])).toEqual({
       state: 'unscanned',
-      reason: 'deadline',
-      detail: 'b',
+      unfinished: { reason: 'deadline', detail: 'b' },
     });
   });
 
