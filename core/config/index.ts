@@ -1,0 +1,2 @@
+export { CONFIG_DIRECTORY, check, type LoadedSettings, loadSettings, type Place } from './load.ts';
+export { defaults, type Settings, settingsJsonSchema } from './schema.ts';

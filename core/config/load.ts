@@ -1,0 +1,129 @@
+/**
+ * Finds, reads and checks the configuration: the file that is named, else `/etc/lazaret/lazaret.yaml`, then
+ * `conf.d/*.yaml` beside it in the order of their names. Only data is ever read; no place is searched that
+ * somebody other than the host's administrator could fill.
+ */
+import { constants } from 'node:fs';
+import { open, readdir, stat } from 'node:fs/promises';
+import { dirname, extname, join, resolve } from 'node:path';
+import { ConfigError } from '../error.ts';
+import { faultsOf, formatFault } from './faults.ts';
+import { defaults, type Settings, settingsSchema } from './schema.ts';
+import { type Fault, mergeSources, parseSource, type Source } from './source.ts';
+
+export const CONFIG_DIRECTORY = '/etc/lazaret';
+const NAMES = ['lazaret.yaml', 'lazaret.yml', 'lazaret.json'];
+const EXTENSIONS = new Set(['.yaml', '.yml', '.json']);
+
+export interface LoadedSettings {
+  readonly settings: Settings;
+  /** The files that were read, in order; none when nothing is configured. */
+  readonly files: readonly string[];
+}
+
+export interface Place {
+  /** As given on the command line. It must be there. */
+  readonly file?: string | undefined;
+  /** Where to look when no file is given. */
+  readonly directory?: string;
+}
+
+/**
+ * Throws ConfigError: `not-found`, `unreadable`, or `invalid` with one line an error, every error of every file
+ * at once.
+ */
+export async function loadSettings(place: Place = {}): Promise<LoadedSettings> {
+  const main = place.file ? resolve(place.file) : await findMain(place.directory ?? CONFIG_DIRECTORY);
+  if (!main) return { settings: defaults(), files: [] };
+  const { text, owner } = await readTrusted(main, undefined);
+  const parts = [{ file: main, text }];
+  for (const file of await listParts(join(dirname(main), 'conf.d'), owner)) {
+    parts.push({ file, text: (await readTrusted(file, owner)).text });
+  }
+  return { settings: check(parts), files: parts.map(({ file }) => file) };
+}
+
+/** Checks the texts of configuration files, in order; throws ConfigError `invalid`. */
+export function check(parts: readonly { readonly file: string; readonly text: string }[]): Settings {
+  const parsed = parts.map(({ file, text }) => parseSource(file, text));
+  const sources = parsed.filter((source): source is Source => 'value' in source);
+  const syntax = parsed.filter((source): source is readonly Fault[] => Array.isArray(source)).flat();
+  const source = sources.reduce(mergeSources, { value: {}, positions: new Map() });
+  const result = settingsSchema.safeParse(source.value, { reportInput: true });
+  const faults = result.success
+    ? syntax
+    : [...syntax, ...faultsOf(result.error.issues, source, settingsSchema)];
+  if (result.success && faults.length === 0) return result.data;
+  throw new ConfigError('invalid', faults.map(formatFault).join('\n'));
+}
+
+async function findMain(directory: string): Promise<string | undefined> {
+  const found: string[] = [];
+  for (const name of NAMES) if (await exists(join(directory, name))) found.push(join(directory, name));
+  if (found.length < 2) return found[0];
+  throw new ConfigError('invalid', `${found.join(' and ')} are both there: keep one of them`);
+}
+
+/** The files of conf.d, which count like the main one: nobody else may own or write them. */
+async function listParts(directory: string, owner: number): Promise<string[]> {
+  if (!(await exists(directory))) return [];
+  try {
+    refuseForeign(directory, await stat(directory), owner);
+    const names = await readdir(directory);
+    return names
+      .filter((name) => EXTENSIONS.has(extname(name)) && !name.startsWith('.'))
+      .sort()
+      .map((name) => join(directory, name));
+  } catch (cause) {
+    throw asConfigError(directory, cause);
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return true;
+  } catch (cause) {
+    if (codeOf(cause) === 'ENOENT') return false;
+    throw asConfigError(path, cause);
+  }
+}
+
+/** Reads through one descriptor, so that what was checked is what is read. */
+async function readTrusted(
+  file: string,
+  owner: number | undefined,
+): Promise<{ readonly text: string; readonly owner: number }> {
+  try {
+    await using handle = await open(file, constants.O_RDONLY);
+    const facts = await handle.stat();
+    refuseForeign(file, facts, owner);
+    return { text: await handle.readFile('utf8'), owner: facts.uid };
+  } catch (cause) {
+    throw asConfigError(file, cause);
+  }
+}
+
+function refuseForeign(path: string, facts: { uid: number; mode: number }, owner: number | undefined): void {
+  if ((facts.mode & 0o002) !== 0) {
+    throw new ConfigError('unreadable', `${path}: anyone can write it; run: chmod o-w ${path}`);
+  }
+  if (owner !== undefined && facts.uid !== owner && facts.uid !== 0) {
+    throw new ConfigError(
+      'unreadable',
+      `${path}: it belongs to user ${facts.uid}, expected ${owner} or root as for the main file; change its owner or remove it`,
+    );
+  }
+}
+
+function asConfigError(path: string, cause: unknown): ConfigError {
+  if (cause instanceof ConfigError) return cause;
+  if (codeOf(cause) === 'ENOENT') {
+    return new ConfigError('not-found', `${path}: there is no such file; check what --config names`, {
+      cause,
+    });
+  }
+  return new ConfigError('unreadable', `${path}: it cannot be read: ${(cause as Error).message}`, { cause });
+}
+
+const codeOf = (error: unknown): unknown => (error as { code?: unknown } | undefined)?.code;
