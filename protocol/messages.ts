@@ -67,8 +67,10 @@ export const LoginRequest = z.object({
   type: z.literal('login'),
   protocol: z.array(uint32).min(1).max(16),
   agent: z.object({ id: z.uuid(), version: label }),
-  /** As the firmware tells it (DMI product_uuid); absent where there is none, as in a container. Any 128 bits: not every
-   * hypervisor heeds RFC 9562's versions. */
+  /**
+   * As the firmware tells it (DMI product_uuid); absent where there is none, as in a container. Any 128 bits:
+   * not every hypervisor heeds the versions of RFC 9562.
+   */
   smbiosUuid: z.guid().optional(),
   machineId: z
     .string()
