@@ -11,7 +11,7 @@ import {
 import type { DigestName, UnscannedReason } from '../api/index.ts';
 import { ChannelError } from '../channel/error.ts';
 import type { GuestSession } from '../channel/session.ts';
-import type { Arrival, Content, Spool } from './spool.ts';
+import type { Arrival, Content, Intake } from './spool.ts';
 
 /** Something whose content can be asked for. */
 export interface Fetchable {
@@ -33,7 +33,7 @@ export interface FetchPolicy {
 export async function* fetchContents<Item extends Fetchable>(
   session: GuestSession,
   batch: readonly Item[],
-  spool: Spool,
+  spool: Intake,
   policy: FetchPolicy,
   signal: AbortSignal,
 ): AsyncGenerator<Fetched<Item>[]> {
@@ -60,13 +60,13 @@ export async function* fetchContents<Item extends Fetchable>(
 /** Puts the records of one response together. Their turn and sizes were checked by the session. */
 class Receiver<Item extends Fetchable> {
   private readonly batch: readonly Item[];
-  private readonly spool: Spool;
+  private readonly spool: Intake;
   private readonly digests: readonly DigestName[];
   private readonly signal: AbortSignal;
   private current: { facts: FileFacts; arrival: Arrival } | undefined;
   private completed = 0;
 
-  constructor(batch: readonly Item[], spool: Spool, digests: readonly DigestName[], signal: AbortSignal) {
+  constructor(batch: readonly Item[], spool: Intake, digests: readonly DigestName[], signal: AbortSignal) {
     this.batch = batch;
     this.spool = spool;
     this.digests = digests;

@@ -106,6 +106,19 @@ describe('a full spool', () => {
   });
 });
 
+it('takes back a share with all that its scan left in it, and nothing of others', async () => {
+  const other = await put('of another scan');
+  const share = spool.share();
+  (await share.begin(10, [], signal)).write(Buffer.from('unfinished'));
+  const finished = (await share.begin(5, [], signal)).finish();
+  const released = (await share.begin(5, [], signal)).finish();
+  released.release();
+  share[Symbol.dispose]();
+  expect(existsSync(finished.path)).toBe(false);
+  expect(existsSync(other.path)).toBe(true);
+  expect(spool.bytesHeld).toBe(other.size);
+});
+
 it('leaves nothing behind', async () => {
   await put('something');
   spool[Symbol.dispose]();

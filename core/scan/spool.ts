@@ -21,7 +21,15 @@ export interface Content {
   release(): void;
 }
 
-export class Spool implements Disposable {
+/** Where contents can be put. */
+export interface Intake {
+  /** The largest content that can ever enter. */
+  readonly largest: number;
+  /** Begins a content of at most `bytes`, as soon as there is room. Rejects with the signal's reason. */
+  begin(bytes: number, digests: readonly DigestName[], signal: AbortSignal): Promise<Arrival>;
+}
+
+export class Spool implements Intake, Disposable {
   private readonly directory: string;
   private readonly bound: number;
   private used = 0;
@@ -52,12 +60,10 @@ export class Spool implements Disposable {
     return this.used;
   }
 
-  /** The largest content that can ever enter. */
   get largest(): number {
     return this.bound;
   }
 
-  /** Begins a content of at most `bytes`, as soon as there is room. Rejects with the signal's reason. */
   async begin(bytes: number, digests: readonly DigestName[], signal: AbortSignal): Promise<Arrival> {
     if (bytes > this.bound) throw new ScanError('spool-failed', `${bytes} bytes cannot fit into the spool`);
     signal.throwIfAborted();
@@ -103,14 +109,42 @@ export class Spool implements Disposable {
   }
 }
 
+export class SpoolShare implements Intake, Disposable {
+  private readonly spool: Spool;
+  private readonly arrivals = new Set<Arrival>();
+
+  constructor(spool: Spool) {
+    this.spool = spool;
+  }
+
+  get largest(): number {
+    return this.spool.largest;
+  }
+
+  async begin(bytes: number, digests: readonly DigestName[], signal: AbortSignal): Promise<Arrival> {
+    const arrival = await this.spool.begin(bytes, digests, signal);
+    this.arrivals.add(arrival);
+    arrival.onGone = () => this.arrivals.delete(arrival);
+    return arrival;
+  }
+
+  [Symbol.dispose](): void {
+    for (const arrival of this.arrivals) arrival.discard();
+  }
+}
+
 /** A content on its way into the spool; hashed as it comes. Ends with `finish` or `discard`. */
 export class Arrival {
+  /** Called once, when nothing of it is left in the spool. */
+  onGone: (() => void) | undefined;
   private readonly path: string;
-  private readonly reserved: number;
   private readonly hashes: (readonly [DigestName, Hash])[];
   private readonly giveBack: (bytes: number) => void;
-  private descriptor: number | undefined;
+  private reserved: number;
   private size = 0;
+  private descriptor: number | undefined;
+  private written = false;
+  private gone = false;
 
   constructor(
     path: string,
@@ -125,7 +159,7 @@ export class Arrival {
     this.hashes = [...names].map((name) => [name, createHash(name)] as const);
   }
 
-  /** Takes the next bytes; they are out of `bytes` when it returns. Throws ScanError `spool-failed`. */
+  /** Takes the next bytes; the caller may reuse them when it returns. Throws ScanError `spool-failed`. */
   write(bytes: Uint8Array): void {
     this.size += bytes.length;
     if (this.size > this.reserved) {
@@ -141,29 +175,27 @@ export class Arrival {
   finish(): Content {
     this.writeFile(new Uint8Array());
     this.closeFile();
-    const digests = Object.fromEntries(this.hashes.map(([name, hash]) => [name, hash.digest('hex')]));
     this.giveBack(this.reserved - this.size);
-    let held = true;
-    const release = () => {
-      if (!held) return;
-      held = false;
-      unlinkSync(this.path);
-      this.giveBack(this.size);
-    };
-    return { path: this.path, size: this.size, digests: digests as Content['digests'], release };
+    this.reserved = this.size;
+    const digests = Object.fromEntries(this.hashes.map(([name, hash]) => [name, hash.digest('hex')]));
+    const { path, size } = this;
+    return { path, size, digests: digests as Content['digests'], release: () => this.discard() };
   }
 
+  /** Removes what there is of it. May be called again. */
   discard(): void {
-    if (this.descriptor !== undefined) {
-      this.closeFile();
-      unlinkSync(this.path);
-    }
+    if (this.gone) return;
+    this.gone = true;
+    this.closeFile();
+    if (this.written) unlinkSync(this.path);
     this.giveBack(this.reserved);
+    this.onGone?.();
   }
 
   private writeFile(bytes: Uint8Array): void {
     try {
       this.descriptor ??= openSync(this.path, 'wx', 0o400);
+      this.written = true;
       for (let at = 0; at < bytes.length; ) at += writeSync(this.descriptor, bytes, at);
     } catch (cause) {
       throw new ScanError(
