@@ -75,6 +75,11 @@ export class Spool implements Intake, Disposable {
     );
   }
 
+  /** The part of one scan: what the scan left in it, however it ended, is gone when the part is disposed of. */
+  share(): SpoolShare {
+    return new SpoolShare(this);
+  }
+
   [Symbol.dispose](): void {
     rmSync(this.directory, { recursive: true, force: true });
   }
