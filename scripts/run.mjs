@@ -26,6 +26,7 @@ const jobs = {
   bench: { needs: [install, compile], run: (args) => program('dist/bench/main.js', ...args) },
   test: { needs: [install, compile, packAgent], run: test },
   check: { needs: [install, compile, packAgent], run: check },
+  lint: { needs: [install], run: lint },
   build: { needs: [install, compile], run: async () => 0 },
   'build:agent': { needs: [install, packAgent], run: async () => 0 },
 };
@@ -135,18 +136,16 @@ function test(args) {
   return run(node, [join(bin, 'vitest'), 'run', '--fsModuleCache=false', ...args]);
 }
 
-/** All that a reviewer would ask for: types (compiled already), lint and format, import rules and tests. */
+/** Types, lint and format. */
+async function lint() {
+  const types = await run(node, [join(bin, 'tsc'), '--noEmit']);
+  const rest = await run(node, [join(bin, 'biome'), 'check', '.']);
+  return types || rest;
+}
+
+/** All that a reviewer would ask for: lint, then import rules and tests. */
 async function check(args) {
-  const steps = [
-    () => run(node, [join(bin, 'tsc'), '--noEmit']),
-    () => run(node, [join(bin, 'biome'), 'check', '.']),
-    () => test(args),
-  ];
-  for (const step of steps) {
-    const status = await step();
-    if (status !== 0) return status;
-  }
-  return 0;
+  return (await lint()) || (await test(args));
 }
 
 // ---- running
