@@ -8,3 +8,4 @@ export * from './openc2.ts';
 export * from './path.ts';
 export * from './records.ts';
 export * from './resync.ts';
+export * from './tls.ts';

@@ -43,8 +43,26 @@ export const DEADLINES = {
   command: 30_000,
   /** No byte of an expected stream for so long. */
   streamIdle: 15_000,
-  /** Between two heartbeat lines of the agent. */
+  /** Between two heartbeat lines of the agent. Two that stay out are silence. */
   heartbeat: 30_000,
+} as const;
+
+/**
+ * How a guest may not be wasteful on purpose. Overhead is every byte on the socket that is not payload of a
+ * response: TLS records, frame headers, SETTINGS, PING, RST_STREAM, headers, heartbeats. An honest agent needs
+ * 1 % of its payload; a guest that floods with control frames overdraws the allowance and loses its session.
+ */
+export const ALLOWANCE = {
+  /** Overhead bytes that may come at once, and that are given back each second. */
+  overheadBurst: 4 * MiB,
+  overheadPerSecond: 256 * KiB,
+  /** Overhead bytes allowed for each byte of payload. */
+  overheadPerPayload: 1,
+  /** DATA records of one content request: so many for each file, and one more for so many bytes. */
+  recordsPerFile: 64,
+  bytesPerRecord: 1 * KiB,
+  /** Lines of an inventory beyond those that its budget of entries explains. */
+  inventoryLines: 1024,
 } as const;
 
 /** HTTP/2 flow control: bytes in flight per stream and per connection. */

@@ -1,0 +1,219 @@
+/**
+ * One request and its answer on the HTTP/2 session. The guest decides when bytes come and how many, so every
+ * wait has a deadline and every body a limit; what is not asked for is not read, which holds the guest back
+ * through HTTP/2 flow control.
+ */
+import http2, {
+  type ClientHttp2Stream,
+  type IncomingHttpHeaders,
+  type IncomingHttpStatusHeader,
+} from 'node:http2';
+import { displayText, LIMITS, ProtocolError, parseMessage, Refusal } from '../../protocol/index.ts';
+import { afterPendingInput, cancelled } from './deadline.ts';
+import { ChannelError } from './error.ts';
+import type { Link } from './link.ts';
+
+/** Received bytes that wait for their reader before the stream is paused. */
+const PAUSE_BYTES = 1024 * 1024;
+
+/** The slowest answer that is still taken for one: beyond its idle deadlines, so long and so many bytes a second. */
+const PATIENCE = { milliseconds: 15 * 60_000, bytesPerMillisecond: 64 } as const;
+
+type ResponseHeaders = IncomingHttpHeaders & IncomingHttpStatusHeader;
+
+export class Exchange {
+  private readonly link: Link;
+  private readonly stream: ClientHttp2Stream;
+  private chunks: Buffer[] = [];
+  private waitingBytes = 0;
+  private receivedBytes = 0;
+  private waitedMs = 0;
+  private headers: ResponseHeaders | undefined;
+  private complete = false;
+  private failure: ChannelError | undefined;
+  private wake: (() => void) | undefined;
+  /** False where the guest may not earn an allowance with what it sends. */
+  countsAsPayload = true;
+
+  /** An abort of the signal also ends the request, and with it the work, in the guest. */
+  constructor(link: Link, stream: ClientHttp2Stream, signal?: AbortSignal) {
+    this.link = link;
+    this.stream = stream;
+    const abort = () => this.cancel(cancelled(signal));
+    signal?.addEventListener('abort', abort);
+    stream.on('response', (headers) => this.change(() => (this.headers = headers)));
+    stream.on('headers', () => this.violate('answers before its answer (HTTP status 1xx)'));
+    stream.on('data', (chunk: Buffer) => this.take(chunk));
+    stream.on('end', () => this.change(() => (this.complete = stream.rstCode === 0)));
+    stream.on('drain', () => this.change());
+    stream.on('error', () => this.change());
+    stream.on('close', () => {
+      signal?.removeEventListener('abort', abort);
+      this.change(() => this.settleClosed());
+    });
+  }
+
+  /** Bytes that node:http2 holds for us. */
+  get unreadBytes(): number {
+    return this.stream.readableLength;
+  }
+
+  /** Stops the request; who waits for it gets `error`. No effect on one that is over. */
+  cancel(error: ChannelError): void {
+    if (this.stream.destroyed || this.failure) return;
+    if (!this.complete) this.link.forgiveCancelled();
+    this.link.countPayload(this.unreadBytes);
+    this.change(() => (this.failure = error));
+    this.stream.close(http2.constants.NGHTTP2_CANCEL);
+    this.stream.resume();
+  }
+
+  /** Called when the session is over: the link has the reason. */
+  interrupt(): void {
+    this.change();
+  }
+
+  /** Writes a part of the request body and waits while the guest holds us back. False when the guest has answered already. */
+  async write(bytes: Uint8Array, within: number): Promise<boolean> {
+    if (this.failure) throw this.failure;
+    if (this.headers || this.stream.destroyed) return false;
+    if (!this.stream.write(bytes)) {
+      await this.until(() => !this.stream.writableNeedDrain || this.headers !== undefined, within);
+    }
+    return this.headers === undefined;
+  }
+
+  /** Ends the request body. */
+  finish(bytes?: Uint8Array): void {
+    if (bytes) this.stream.end(bytes);
+    else this.stream.end();
+  }
+
+  /** Resolves when all that was written has left this process. */
+  async flush(within: number): Promise<void> {
+    await this.until(() => this.stream.writableFinished || this.stream.destroyed, within);
+  }
+
+  /** Awaits the answer's status; throws ChannelError `refused` with what the agent said unless it is `wanted`. */
+  async answered(wanted: number, within: number): Promise<void> {
+    await this.until(() => this.headers !== undefined, within);
+    const status = this.headers?.[':status'];
+    if (status === wanted) return;
+    const untrustedRefusal = await this.readAll(within);
+    throw this.guard(() => {
+      const { code, message } = parseMessage(Refusal, untrustedRefusal);
+      return new ChannelError('refused', `the agent refuses (${code}): ${displayText(message)}`);
+    });
+  }
+
+  /** The whole body of an answer that is one message. */
+  async readAll(within: number): Promise<Buffer> {
+    const deadline = performance.now() + within;
+    const parts: Buffer[] = [];
+    let length = 0;
+    for (;;) {
+      const group = await this.next(deadline - performance.now());
+      if (!group) return Buffer.concat(parts);
+      for (const part of group) {
+        parts.push(part);
+        length += part.length;
+      }
+      if (length > LIMITS.messageBytes) throw this.violate('sends a message that is longer than allowed');
+    }
+  }
+
+  /** The chunks that have come since the last call, or undefined at the end of the body. */
+  async next(within: number): Promise<Buffer[] | undefined> {
+    await this.until(() => this.chunks.length > 0 || this.complete, within);
+    if (this.chunks.length === 0) return undefined;
+    const group = this.chunks;
+    this.chunks = [];
+    this.waitingBytes = 0;
+    if (this.stream.isPaused()) this.stream.resume();
+    return group;
+  }
+
+  /** Runs a check of what the guest sent: a ProtocolError ends the session. */
+  guard<T>(check: () => T): T {
+    try {
+      return check();
+    } catch (cause) {
+      if (cause instanceof ProtocolError) throw this.violate(cause.message, cause);
+      throw cause;
+    }
+  }
+
+  /** Ends the session: the guest broke the protocol. */
+  violate(what: string, cause?: Error): ChannelError {
+    return this.link.violated(what, cause);
+  }
+
+  /** Ends the session: an answer ended before it was complete. */
+  cutShort(what: string): ChannelError {
+    return this.link.lost(what);
+  }
+
+  /** Ends the request in the guest unless it is over. */
+  abandon(): void {
+    this.cancel(new ChannelError('cancelled', 'the answer was not read to its end'));
+  }
+
+  private take(chunk: Buffer): void {
+    if (this.failure) return;
+    this.receivedBytes += chunk.length;
+    if (this.countsAsPayload) this.link.countPayload(chunk.length);
+    this.waitingBytes += chunk.length;
+    if (this.waitingBytes >= PAUSE_BYTES) this.stream.pause();
+    this.chunks.push(chunk);
+    this.wake?.();
+  }
+
+  private change(record?: () => void): void {
+    record?.();
+    this.wake?.();
+  }
+
+  /** A stream that closed without having ended was broken off, by the agent or with the session. */
+  private settleClosed(): void {
+    this.link.release(this);
+    if (this.complete || this.failure || this.link.over) return;
+    this.failure = new ChannelError(
+      'refused',
+      `the agent broke off the request (HTTP/2 code ${this.stream.rstCode}): see its log in the guest`,
+    );
+  }
+
+  /** Waits, for one caller at a time. Past the deadline the guest is silent, and the session over. */
+  private async until(ready: () => boolean, within: number): Promise<void> {
+    if (ready() && !this.failure) return;
+    const begun = performance.now();
+    for (;;) {
+      if (this.failure) throw this.failure;
+      if (ready()) break;
+      if (this.link.failure) throw this.link.failure;
+      const left = within - (performance.now() - begun);
+      if (left <= 0 || this.isTooSlow()) throw this.link.fail(silent());
+      await this.changeWithin(left);
+    }
+    this.waitedMs += performance.now() - begun;
+  }
+
+  private isTooSlow(): boolean {
+    return this.waitedMs > PATIENCE.milliseconds + this.receivedBytes / PATIENCE.bytesPerMillisecond;
+  }
+
+  private changeWithin(milliseconds: number): Promise<void> {
+    return new Promise((resolve) => {
+      const finish = () => {
+        clearTimeout(timer);
+        this.wake = undefined;
+        resolve();
+      };
+      const timer = setTimeout(() => afterPendingInput(finish), Math.min(milliseconds, 2 ** 31 - 1));
+      this.wake = finish;
+    });
+  }
+}
+
+const silent = () =>
+  new ChannelError('silent', 'the guest fell silent past its deadline: see that it runs and is not paused');
