@@ -1,0 +1,176 @@
+/** What a host needs, looked at one by one. Nothing is changed. */
+import { spawn } from 'node:child_process';
+import { constants } from 'node:fs';
+import { access, stat, statfs } from 'node:fs/promises';
+import { connect } from 'node:net';
+import { delimiter, join } from 'node:path';
+import type { Domain } from '../channel/session.ts';
+import type { Settings } from '../config/index.ts';
+import { formatBytes } from './format.ts';
+import { State } from './state.ts';
+
+export interface Check {
+  readonly name: string;
+  /** `warn`: what is missing is optional, or may be meant so. */
+  readonly status: 'ok' | 'warn' | 'fail';
+  readonly detail: string;
+  /** How to get what is missing. */
+  readonly remedy?: string;
+}
+
+export const NODE_MAJOR = 26;
+const CONNECT_MILLISECONDS = 2_000;
+const IMPORT_MILLISECONDS = 20_000;
+const GROUP_AND_OTHERS = 0o077;
+
+export function checkNode(version: string): Check {
+  const name = 'node';
+  if (Number(version.split('.')[0]) >= NODE_MAJOR) return { name, status: 'ok', detail: version };
+  const remedy = `install Node ${NODE_MAJOR} or newer; in a checkout, npm ci brings it`;
+  return { name, status: 'fail', detail: `${version} is too old`, remedy };
+}
+
+/** The spool's file system must hold the spool, and should be memory. */
+export async function checkSpool({ directory, bytes }: Settings['spool']): Promise<Check> {
+  const name = 'spool';
+  try {
+    await access(directory, constants.W_OK);
+    const facts = await statfs(directory);
+    const free = facts.bavail * facts.bsize;
+    const detail = `${directory}: ${formatBytes(free)} free, ${formatBytes(bytes)} wanted`;
+    if (free < bytes) {
+      return {
+        name,
+        status: 'fail',
+        detail,
+        remedy: `make room (mount -o remount,size=1G ${directory}) or lower spool.bytes`,
+      };
+    }
+    const TMPFS_MAGIC = 0x0102_1994;
+    if (facts.type === TMPFS_MAGIC) return { name, status: 'ok', detail };
+    return {
+      name,
+      status: 'warn',
+      detail: `${detail}; not in memory`,
+      remedy: 'set spool.directory to a tmpfs such as /dev/shm',
+    };
+  } catch (error) {
+    return {
+      name,
+      status: 'fail',
+      detail: messageOf(error),
+      remedy: 'set spool.directory to a directory that you may write',
+    };
+  }
+}
+
+/** Whether an engine's package loads: in a process of its own, as native code can take its process down. */
+export async function checkEngine(
+  name: string,
+  packageName: string,
+  missing: Pick<Check, 'status' | 'remedy'>,
+): Promise<Check> {
+  const child = spawn(process.execPath, ['--input-type=module', '-e', `await import('${packageName}')`], {
+    cwd: import.meta.dirname,
+    stdio: 'ignore',
+    timeout: IMPORT_MILLISECONDS,
+    killSignal: 'SIGKILL',
+  });
+  const { promise, resolve, reject } = Promise.withResolvers<string>();
+  child.once('error', reject);
+  child.once('exit', (code, signal) => resolve(code === 0 ? '' : `exit ${signal ?? code}`));
+  const fault = await promise;
+  return fault === ''
+    ? { name, status: 'ok', detail: packageName }
+    : { name, detail: `${packageName} does not load (${fault})`, ...missing };
+}
+
+export async function checkProgram(
+  program: string,
+  use: string,
+  path: string,
+  remedy: string,
+): Promise<Check> {
+  for (const directory of path.split(delimiter).filter(Boolean)) {
+    const file = join(directory, program);
+    if (await isAccessible(file, constants.X_OK)) return { name: program, status: 'ok', detail: file };
+  }
+  return { name: program, status: 'warn', detail: `not installed; ${use}`, remedy };
+}
+
+export async function checkKvm(device = '/dev/kvm'): Promise<Check> {
+  const name = 'kvm';
+  if (await isAccessible(device, constants.R_OK | constants.W_OK))
+    return { name, status: 'ok', detail: device };
+  const remedy =
+    'switch virtualisation on in the firmware, load kvm_intel or kvm_amd, and join the group kvm';
+  return { name, status: 'warn', detail: `${device} cannot be opened; the demo emulates its guest`, remedy };
+}
+
+/** The state directory must be private; one that is not there yet is made at the first scan. */
+export async function checkState(directory: string): Promise<Check> {
+  const name = 'state';
+  try {
+    const facts = await stat(directory);
+    if ((facts.mode & GROUP_AND_OTHERS) !== 0) {
+      return {
+        name,
+        status: 'fail',
+        detail: `${directory} is open to others`,
+        remedy: `chmod 700 ${directory}`,
+      };
+    }
+    await access(directory, constants.R_OK | constants.W_OK | constants.X_OK);
+    return { name, status: 'ok', detail: directory };
+  } catch (error) {
+    if (isMissing(error))
+      return { name, status: 'ok', detail: `${directory} will be made at the first scan` };
+    return {
+      name,
+      status: 'fail',
+      detail: messageOf(error),
+      remedy: 'run as the user that owns it, or set state to another directory',
+    };
+  }
+}
+
+/** The journal of actions against its hash chain. */
+export function checkJournal(directory: string): Check {
+  const name = 'journal';
+  const remedy =
+    'keep a copy of the state directory as evidence, then restore it from a backup or use another one';
+  try {
+    using state = State.read(directory);
+    if (!state) return { name, status: 'ok', detail: 'nothing written yet' };
+    const fault = state.journal.verify();
+    if (fault !== undefined) return { name, status: 'fail', detail: fault, remedy };
+    return { name, status: 'ok', detail: 'the hash chain is whole' };
+  } catch (error) {
+    return { name, status: 'fail', detail: messageOf(error), remedy };
+  }
+}
+
+/** Whether somebody listens at the host's end. Nothing is sent, so the agent is not met. */
+export async function checkSocket({ name, socket }: Domain): Promise<Check> {
+  const { promise, resolve } = Promise.withResolvers<string>();
+  const connection = connect(socket);
+  connection.setTimeout(CONNECT_MILLISECONDS, () => resolve('nobody answers'));
+  connection.once('connect', () => resolve(''));
+  connection.once('error', (error) => resolve(messageOf(error)));
+  const fault = await promise;
+  connection.destroy();
+  if (fault === '') return { name: `vm ${name}`, status: 'ok', detail: socket };
+  const remedy = 'start the VM, give it the channel org.lazaret.agent.0, and check who may open its socket';
+  return { name: `vm ${name}`, status: 'fail', detail: fault, remedy };
+}
+
+async function isAccessible(path: string, mode: number): Promise<boolean> {
+  return access(path, mode).then(
+    () => true,
+    () => false,
+  );
+}
+
+const isMissing = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === 'ENOENT';
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

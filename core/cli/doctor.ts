@@ -1,0 +1,94 @@
+import type { Command } from 'commander';
+import { defaults, loadSettings, type Settings } from '../config/index.ts';
+import { ConfigError } from '../error.ts';
+import { configuredSockets } from '../hypervisor/sockets.ts';
+import {
+  type Check,
+  checkEngine,
+  checkJournal,
+  checkKvm,
+  checkNode,
+  checkProgram,
+  checkSocket,
+  checkSpool,
+  checkState,
+} from './checkup.ts';
+import { EXIT } from './exit.ts';
+import { type Context, perform, type Run } from './run.ts';
+import type { Paint } from './style.ts';
+import { columnsOf, harmless, pad } from './text.ts';
+
+export function registerDoctor(program: Command, context: Context): void {
+  program
+    .command('doctor')
+    .description('tells what is there, what is missing and how to get it')
+    .action(perform(context, doctor));
+}
+
+async function doctor(run: Run): Promise<number> {
+  const { settings, checks: first } = await checkConfiguration(run.options.config);
+  const checks = [...first, ...(await examine(run.withState(settings), run.io.env.PATH ?? ''))];
+  if (run.json) for (const check of checks) run.printJson(check);
+  else run.io.stdout.write(renderChecks(checks, run.paint));
+  return checks.some(({ status }) => status === 'fail') ? EXIT.failed : EXIT.ok;
+}
+
+/** A wrong configuration is one finding among others: the rest is looked at with the defaults. */
+async function checkConfiguration(
+  file: string | undefined,
+): Promise<{ settings: Settings; checks: Check[] }> {
+  const name = 'configuration';
+  try {
+    const { settings, files } = await loadSettings({ file });
+    const detail = files.join(', ') || 'none; the defaults hold';
+    return { settings, checks: [{ name, status: 'ok', detail }] };
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    const checks = error.message.split('\n').map(
+      (detail): Check => ({
+        name,
+        status: 'fail',
+        detail,
+        remedy: 'correct it; lazaret config check tells more',
+      }),
+    );
+    return { settings: defaults(), checks };
+  }
+}
+
+async function examine(settings: Settings, path: string): Promise<Check[]> {
+  const domains = await configuredSockets(settings.vms).listDomains();
+  return Promise.all([
+    checkNode(process.versions.node),
+    checkSpool(settings.spool),
+    checkEngine('yara, native', '@litko/yara-x', {
+      status: 'warn',
+      remedy:
+        'npm install with optional dependencies on Linux x64 (glibc); until then the slower WASM engine is used',
+    }),
+    checkEngine('yara, WASM', '@virustotal/yara-x', { status: 'fail', remedy: 'npm ci' }),
+    checkProgram('yara', 'npm run bench compares with it', path, 'apt-get install yara'),
+    checkProgram(
+      'qemu-system-x86_64',
+      'the demo then has no real guest',
+      path,
+      'apt-get install qemu-system-x86',
+    ),
+    checkKvm(),
+    checkState(settings.state),
+    checkJournal(settings.state),
+    ...domains.map(checkSocket),
+  ]);
+}
+
+const SHADES = { ok: 'good', warn: 'warning', fail: 'bad' } as const;
+
+/** A line for each check, and one below for the remedy. */
+export function renderChecks(checks: readonly Check[], paint: Paint): string {
+  const width = Math.max(...checks.map(({ name }) => columnsOf(harmless(name))));
+  const lines = checks.map(({ name, status, detail, remedy }) => {
+    const line = `${paint(SHADES[status], pad(status, 4))}  ${pad(harmless(name), width)}  ${harmless(detail)}\n`;
+    return remedy === undefined ? line : `${line}${' '.repeat(width + 8)}→ ${harmless(remedy)}\n`;
+  });
+  return lines.join('');
+}

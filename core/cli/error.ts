@@ -1,0 +1,70 @@
+/** How a command that failed tells so. */
+import { CodedError } from '../../protocol/index.ts';
+import { ConfigError } from '../error.ts';
+import { EXIT } from './exit.ts';
+import type { Paint } from './style.ts';
+import { harmless } from './text.ts';
+
+/** The command line asks for what does not exist or does not go together. */
+export class UsageError extends CodedError<'usage'> {
+  constructor(message: string) {
+    super('usage', message);
+  }
+}
+
+const DEEPEST_CAUSE = 8;
+
+/** What to do next, where the message cannot know it. */
+const NEXT_STEP: Readonly<Record<string, string>> = {
+  'connect-failed':
+    'check that the VM runs, has the port org.lazaret.agent.0 and that you may open its socket; lazaret doctor looks at both',
+  'no-agent': 'start lazaret-agent in the guest, then try again',
+  silent: 'look at the guest: it is paused, overloaded, or its agent hangs',
+  'key-changed':
+    'find out why the agent has a new key before anything else: a guest that was reinstalled has one, and so has an impostor',
+};
+
+export function exitCodeOf(error: unknown): number {
+  if (error instanceof UsageError) return EXIT.usage;
+  return error instanceof ConfigError ? EXIT.configuration : EXIT.failed;
+}
+
+/** `lazaret: <message> (<code>)`, its causes and the next step, each on a line of its own; with `debug` the stack. */
+export function renderError(error: unknown, paint: Paint, debug: boolean): string {
+  const lines = [`${paint('bad', 'lazaret:')} ${summaryOf(error)}`];
+  let cause = causeOf(error);
+  for (let depth = 0; cause !== undefined && depth < DEEPEST_CAUSE; depth++) {
+    lines.push(`  because: ${summaryOf(cause)}`);
+    cause = causeOf(cause);
+  }
+  const next = nextStep(error);
+  if (next) lines.push(`  next: ${next}`);
+  if (debug && error instanceof Error) lines.push(...(error.stack ?? '').split('\n').map(harmless));
+  return `${lines.join('\n')}\n`;
+}
+
+function summaryOf(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error);
+  const code = codeOf(error);
+  if (error instanceof ConfigError && message.includes('\n')) {
+    return `the configuration has errors (${code})\n${message
+      .split('\n')
+      .map((line) => `  ${harmless(line)}`)
+      .join('\n')}`;
+  }
+  return code ? `${harmless(message)} (${harmless(code)})` : harmless(message);
+}
+
+function nextStep(error: unknown): string | undefined {
+  if (!(error instanceof CodedError)) {
+    return 'this should not happen; run it again with --debug and report what it prints';
+  }
+  return NEXT_STEP[error.code];
+}
+
+const causeOf = (error: unknown): unknown => (error instanceof Error ? error.cause : undefined);
+
+function codeOf(error: unknown): string | undefined {
+  const code = (error as { code?: unknown } | undefined)?.code;
+  return typeof code === 'string' ? code : undefined;
+}

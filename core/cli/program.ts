@@ -1,0 +1,54 @@
+/** The command line: one file per command, gathered here. */
+import { Command, CommanderError } from 'commander';
+import { registerConfig } from './config.ts';
+import { registerDoctor } from './doctor.ts';
+import { EXIT } from './exit.ts';
+import { registerFindings } from './findings.ts';
+import { registerQuarantine } from './quarantine.ts';
+import type { Context } from './run.ts';
+import { registerScan } from './scan.ts';
+import { registerVm } from './vm.ts';
+
+/** Runs one command line (without the program's own name); its exit code is in `context.io`. */
+export async function runCommandLine(
+  args: readonly string[],
+  version: string,
+  context: Context,
+): Promise<void> {
+  try {
+    await buildProgram(version, context).parseAsync(args, { from: 'user' });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    // Commander has said what is wrong; help and version are asked for and so no failure.
+    context.io.exitCode = error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+  }
+}
+
+function buildProgram(version: string, context: Context): Command {
+  const { io } = context;
+  const program = new Command('lazaret')
+    .description('Finds and removes malware in KVM virtual machines from the host.')
+    .version(version)
+    .option('--config <file>', 'read this configuration instead of /etc/lazaret/lazaret.yaml')
+    .option('--state <directory>', 'use this state directory instead of the configured one')
+    .option('--json', 'one JSON object a line on stdout')
+    .option('--no-color', 'no colours')
+    .option('--debug', 'say what goes on; show the stack of an error')
+    .configureHelp({ showGlobalOptions: true })
+    .configureOutput({
+      writeOut: (text) => io.stdout.write(text),
+      writeErr: (text) => io.stderr.write(text),
+      getOutHelpWidth: () => io.stdout.columns,
+      getErrHelpWidth: () => io.stderr.columns,
+      outputError: (text, write) => write(`lazaret: ${text.replace(/^error: /, '').trimEnd()} (usage)\n`),
+    })
+    .showHelpAfterError('  next: lazaret --help')
+    .exitOverride();
+  registerScan(program, context);
+  registerVm(program, context);
+  registerFindings(program, context);
+  registerQuarantine(program, context);
+  registerConfig(program, context);
+  registerDoctor(program, context);
+  return program;
+}

@@ -1,0 +1,98 @@
+import type { Command } from 'commander';
+import type { VaultRecord } from '../store/records.ts';
+import type { Engine } from './engine.ts';
+import { EXIT } from './exit.ts';
+import { formatBytes, formatTime } from './format.ts';
+import { interruptible } from './interrupt.ts';
+import { type Context, noEvents, perform, type Run } from './run.ts';
+import { State } from './state.ts';
+import type { Column } from './table.ts';
+import { displayWire, harmless } from './text.ts';
+import { findVm } from './vm.ts';
+
+interface ListOptions {
+  readonly vm?: string;
+  readonly all?: boolean;
+}
+
+export function registerQuarantine(program: Command, context: Context): void {
+  const quarantine = program.command('quarantine').description('files that were contained');
+  quarantine
+    .command('list')
+    .description('lists the files in quarantine, newest first')
+    .option('--vm <vm>', 'from this VM only, by its name or id')
+    .option('--all', 'also those that were restored or purged')
+    .action(perform<ListOptions>(context, list));
+  quarantine
+    .command('restore')
+    .description('puts files back into their VM as they were: content, owner, mode, times, attributes')
+    .argument('<id...>', 'ids that quarantine list shows')
+    .action(
+      perform(context, (run) =>
+        each(run, context, 'restored', (engine, id, signal) => engine.quarantine.restore(id, signal)),
+      ),
+    );
+  quarantine
+    .command('purge')
+    .description('removes files from quarantine for good; they cannot be restored afterwards')
+    .argument('<id...>', 'ids that quarantine list shows')
+    .action(
+      perform(context, (run) =>
+        each(run, context, 'purged', async (engine, id) => engine.quarantine.purge(id)),
+      ),
+    );
+}
+
+async function list(run: Run<ListOptions>): Promise<number> {
+  const { state: directory } = await run.settings();
+  using state = State.read(directory);
+  const { vm, all } = run.options;
+  const filter = vm === undefined ? {} : { vm: findVm(state, vm).id };
+  const records = (state?.vault.list(filter) ?? []).filter(({ status }) => all || isHeld(status));
+  const names = new Map(state?.vms.list().map(({ id, name }) => [id, name]));
+  run.printRows(records, columns(names), recordJson, 'quarantine is empty');
+  return EXIT.ok;
+}
+
+const isHeld = (status: VaultRecord['status']): boolean => status === 'held' || status === 'arriving';
+
+const columns = (names: ReadonlyMap<string, string>): readonly Column<VaultRecord>[] => [
+  { title: 'ID', cell: ({ id }) => id },
+  { title: 'SINCE', cell: ({ at }) => formatTime(at) },
+  { title: 'STATUS', cell: ({ status }) => status },
+  { title: 'SIZE', cell: ({ size }) => formatBytes(size), align: 'right' },
+  { title: 'VM', cell: ({ vm }) => harmless(names.get(vm) ?? vm), flexible: true },
+  { title: 'WAS', cell: ({ path }) => displayWire(path), flexible: true },
+];
+
+const recordJson = (record: VaultRecord): unknown => ({ ...record, path: displayWire(record.path) });
+
+/** One after the other; one that fails does not keep the others from being done. */
+async function each(
+  run: Run,
+  context: Context,
+  done: 'restored' | 'purged',
+  work: (engine: Engine, id: string, signal: AbortSignal) => Promise<unknown>,
+): Promise<number> {
+  const settings = await run.settings();
+  return interruptible(run, async (signal) => {
+    const engine = await context.startEngine(settings, { events: noEvents, logger: run.logger });
+    let code: number = EXIT.ok;
+    try {
+      for (const id of run.args) {
+        signal.throwIfAborted();
+        try {
+          await work(engine, id, signal);
+          if (run.json) run.printJson({ id, status: done });
+          else run.print(`${done} ${harmless(id)}`);
+        } catch (error) {
+          run.printError(error);
+          code = EXIT.failed;
+        }
+      }
+      return code;
+    } finally {
+      await engine.close();
+    }
+  });
+}

@@ -1,0 +1,121 @@
+/** One invocation of a command: its arguments, its options and where its output goes. */
+import { resolve } from 'node:path';
+import type { Command } from 'commander';
+import type { Logger } from '../api/index.ts';
+import { loadSettings, type Settings } from '../config/index.ts';
+import type { EventSink } from '../events/sink.ts';
+import type { StartEngine } from './engine.ts';
+import { exitCodeOf, renderError } from './error.ts';
+import type { Io } from './io.ts';
+import { jsonLine } from './json.ts';
+import { type Paint, paintFor } from './style.ts';
+import { type Column, renderTable } from './table.ts';
+
+/** What commands are made with. */
+export interface Context {
+  readonly io: Io;
+  readonly startEngine: StartEngine;
+}
+
+/** For commands that report in their own way. */
+export const noEvents: EventSink = { emit: () => Promise.resolve() };
+
+interface CommonOptions {
+  readonly config?: string;
+  readonly state?: string;
+  readonly json?: boolean;
+  readonly color: boolean;
+  readonly debug?: boolean;
+}
+
+export class Run<Options extends object = object> {
+  readonly io: Io;
+  readonly args: readonly string[];
+  readonly options: Options & CommonOptions;
+  /** Colours of stdout, and of stderr. */
+  readonly paint: Paint;
+  readonly paintNote: Paint;
+
+  constructor(io: Io, args: readonly string[], options: Options & CommonOptions) {
+    this.io = io;
+    this.args = args;
+    this.options = options;
+    this.paint = paintFor(io.stdout, io.env, options.color);
+    this.paintNote = paintFor(io.stderr, io.env, options.color);
+  }
+
+  get json(): boolean {
+    return this.options.json === true;
+  }
+
+  async settings(): Promise<Settings> {
+    return this.withState((await loadSettings({ file: this.options.config })).settings);
+  }
+
+  /** With the state directory of the command line, where it names one. */
+  withState(settings: Settings): Settings {
+    const { state } = this.options;
+    return state === undefined ? settings : { ...settings, state: resolve(state) };
+  }
+
+  print(text: string): void {
+    this.io.stdout.write(`${text}\n`);
+  }
+
+  /** To stderr: what a program that reads stdout has no use for. */
+  note(text: string): void {
+    this.io.stderr.write(`${text}\n`);
+  }
+
+  printJson(value: unknown): void {
+    this.io.stdout.write(jsonLine(value));
+  }
+
+  /** The rows as a table or, with --json, one line of JSON each; `nothing` is said when there are none. */
+  printRows<Row>(
+    rows: readonly Row[],
+    columns: readonly Column<Row>[],
+    asJson: (row: Row) => unknown,
+    nothing: string,
+  ): void {
+    if (this.json) for (const row of rows) this.printJson(asJson(row));
+    else if (rows.length === 0) this.note(nothing);
+    else this.io.stdout.write(renderTable(columns, rows, this.io.stdout.columns, this.paint));
+  }
+
+  /** Events as lines of JSON on stdout. */
+  jsonEvents(): EventSink {
+    return {
+      emit: async (event) => this.printJson(event),
+    };
+  }
+
+  printError(error: unknown): void {
+    this.io.stderr.write(renderError(error, this.paintNote, this.options.debug === true));
+  }
+
+  /** What the engine logs goes to stderr: warnings always, the rest with --debug. */
+  get logger(): Logger {
+    const debug = this.options.debug === true;
+    const log = (level: string) => (message: string, facts?: object) =>
+      this.io.stderr.write(jsonLine({ level, message, ...facts }));
+    const silent = (): void => undefined;
+    return { debug: debug ? log('debug') : silent, info: debug ? log('info') : silent, warn: log('warn') };
+  }
+}
+
+/** An action for commander: runs `work`, whose result is the exit code, and tells the error that it throws. */
+export function perform<Options extends object>(
+  context: Context,
+  work: (run: Run<Options>) => Promise<number>,
+): (this: Command) => Promise<void> {
+  return async function (this: Command) {
+    const run = new Run<Options>(context.io, this.args, this.optsWithGlobals());
+    try {
+      context.io.exitCode = await work(run);
+    } catch (error) {
+      run.printError(error);
+      context.io.exitCode = exitCodeOf(error);
+    }
+  };
+}

@@ -1,0 +1,141 @@
+/** A scan's result for people. */
+
+import type { ScanReport, Unscanned } from '../scan/report.ts';
+import type { FindingRecord } from '../store/records.ts';
+import { formatBytes, formatDuration, formatNumber } from './format.ts';
+import type { Paint, Shade } from './style.ts';
+import { detectionsText, judgementShade, subjectText } from './subject.ts';
+import { harmless, shorten } from './text.ts';
+
+/** Unscanned things that are named for each reason. */
+const NAMED = 5;
+
+export interface ReportStyle {
+  readonly width: number;
+  readonly paint: Paint;
+  readonly dryRun: boolean;
+  /** As named on the command line: the next command must name it as well. */
+  readonly state?: string | undefined;
+}
+
+/** Lines, each ended by a newline. */
+export function renderReport(report: ScanReport, style: ReportStyle): string {
+  const sections = [
+    totals(report, style),
+    findings(report, style),
+    unscanned(report, style),
+    problemLines(report, style.paint),
+    [...conclusion(report, style), ...nextSteps(report, style)],
+  ];
+  const lines = sections.filter((lines) => lines.length > 0).map((lines) => `${lines.join('\n')}\n`);
+  return lines.join('\n');
+}
+
+/** Whether something was left without a verdict. */
+export const isIncomplete = ({ scan, problems }: ScanReport): boolean =>
+  scan.state !== 'finished' || problems.length > 0 || unscannedCount(scan.summary?.unscanned) > 0;
+
+const unscannedCount = (reasons: Readonly<Record<string, number>> = {}): number =>
+  Object.values(reasons).reduce((sum, count) => sum + count, 0);
+
+function totals({ vm, scan }: ScanReport, { paint }: ReportStyle): string[] {
+  const name = paint('strong', harmless(vm.name));
+  const { summary, startedAt, finishedAt } = scan;
+  if (!summary || finishedAt === undefined) return [`${name}: the scan did not finish`];
+  const elapsed = finishedAt - startedAt;
+  const rate = elapsed > 0 ? `, ${formatBytes(Math.round((summary.bytes * 1000) / elapsed))}/s` : '';
+  const what = [
+    formatNumber(summary.files, 'file'),
+    formatBytes(summary.bytes),
+    formatNumber(summary.processes, 'process', 'processes'),
+  ].join(', ');
+  return [`${name}: ${what} in ${formatDuration(elapsed)}${rate}`];
+}
+
+function findings(report: ScanReport, style: ReportStyle): string[] {
+  if (report.findings.length === 0) return [];
+  const { width, paint } = style;
+  return report.findings.flatMap((finding) => [
+    `${paint(judgementShade(finding), finding.judgement)}  ${shorten(subjectText(finding.subject), width - finding.judgement.length - 2)}`,
+    `  found by ${shorten(detectionsText(finding), width - 11)}`,
+    `  ${style.dryRun ? plannedText(report, finding) : responseText(finding, paint)}`,
+  ]);
+}
+
+const RESPONSE_SHADES: Readonly<Record<FindingRecord['response'], Shade>> = {
+  reported: 'warning',
+  stopped: 'good',
+  contained: 'good',
+  deleted: 'good',
+  failed: 'bad',
+};
+
+function responseText({ response, reason }: FindingRecord, paint: Paint): string {
+  const because = reason ? `: ${harmless(reason)}` : '';
+  return paint(RESPONSE_SHADES[response], response) + because;
+}
+
+/** What would be done about a finding, and what would not and why. */
+function plannedText({ plan }: ScanReport, { id }: FindingRecord): string {
+  const steps = plan.steps.filter(({ finding }) => finding === id).map(({ step }) => step.instruction);
+  const reasons = plan.withheld.filter(({ finding }) => finding === id).map(({ reason }) => harmless(reason));
+  const would =
+    steps.length > 0 ? `would be answered with ${steps.join(', then ')}` : 'would be reported only';
+  return reasons.length > 0 ? `${would}: ${reasons.join('; ')}` : would;
+}
+
+function unscanned({ scan, unscanned }: ScanReport, { width, paint }: ReportStyle): string[] {
+  const reasons = Object.entries(scan.summary?.unscanned ?? {}).filter(([, count]) => count > 0);
+  return reasons.flatMap(([reason, count]) => {
+    const named = unscanned.filter((one) => one.reason === reason).slice(0, NAMED);
+    const more = count - named.length;
+    return [
+      `${paint('warning', 'unscanned')}  ${formatNumber(count, 'subject')}: ${harmless(reason)}`,
+      ...named.map((one) => `  ${unscannedText(one, width - 2)}`),
+      ...(more > 0 && named.length > 0 ? [`  and ${formatNumber(more, 'more', 'more')}`] : []),
+    ];
+  });
+}
+
+function unscannedText({ path, detail }: Unscanned, width: number): string {
+  const because = detail ? ` (${shorten(harmless(detail), Math.floor(width / 2))})` : '';
+  return shorten(harmless(path), width - because.length) + because;
+}
+
+/** Signatures that were left out, with file and line. */
+export function problemLines({ problems }: ScanReport, paint: Paint): string[] {
+  return problems.map(({ detector, file, line, message }) => {
+    const place = line === undefined ? file : `${file}:${line}`;
+    return `${paint('warning', 'left out')}  ${harmless(place)}: ${harmless(message)} (${harmless(detector)})`;
+  });
+}
+
+function conclusion(report: ScanReport, { paint }: ReportStyle): string[] {
+  const found = report.findings.length;
+  const incomplete = isIncomplete(report);
+  if (found === 0) {
+    return [
+      incomplete ? paint('warning', 'nothing found, but not everything was scanned') : paint('good', 'clean'),
+    ];
+  }
+  const malicious = report.findings.filter(({ judgement }) => judgement === 'malicious').length;
+  const kinds = [
+    malicious > 0 ? `${malicious} malicious` : '',
+    found > malicious ? `${found - malicious} suspicious` : '',
+  ].filter(Boolean);
+  const text = `${kinds.join(', ')}${incomplete ? '; not everything was scanned' : ''}`;
+  return [paint('bad', text)];
+}
+
+function nextSteps({ vm, scan, findings }: ScanReport, { dryRun, state }: ReportStyle): string[] {
+  const name = harmless(vm.name) + (state === undefined ? '' : ` --state ${harmless(state)}`);
+  if (dryRun && findings.length > 0)
+    return [`nothing was changed; to carry it out: the same command without --dry-run`];
+  if (findings.some(({ response }) => response === 'contained')) {
+    return [`to see or undo what was contained: lazaret quarantine list --vm ${name}`];
+  }
+  if (scan.mode === 'detect' && findings.length > 0) {
+    return [`nothing was changed; to see what could be done: --mode contain --dry-run`];
+  }
+  return [];
+}

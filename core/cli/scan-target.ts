@@ -1,0 +1,70 @@
+/** What a scan is to look at: the guests of the configuration, or one socket without any. */
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
+import type { Domain } from '../channel/session.ts';
+import { defaults, type Settings } from '../config/index.ts';
+import { bareSocket, configuredSockets } from '../hypervisor/sockets.ts';
+import { UsageError } from './error.ts';
+import type { Run } from './run.ts';
+
+export interface TargetOptions {
+  readonly socket?: string;
+  readonly name?: string;
+  readonly rules?: readonly string[];
+  readonly hashes?: readonly string[];
+}
+
+export interface Target {
+  readonly settings: Settings;
+  readonly domains: readonly Domain[];
+}
+
+export async function targetOf(run: Run<TargetOptions>): Promise<Target> {
+  if (run.options.socket !== undefined) return socketTarget(run, run.options.socket);
+  for (const option of ['name', 'rules', 'hashes'] as const) {
+    if (run.options[option] !== undefined) {
+      throw new UsageError(`--${option} goes with --socket; with a configuration, set it there`);
+    }
+  }
+  const settings = await run.settings();
+  return { settings, domains: await chooseDomains(settings, run.args) };
+}
+
+/** One channel. A configuration counts only when it is named: the command line says all that is needed. */
+async function socketTarget(run: Run<TargetOptions>, socket: string): Promise<Target> {
+  if (run.args.length > 0) throw new UsageError('--socket names the VM by itself: leave the other names out');
+  const { name, rules, hashes, config } = run.options;
+  const base = config === undefined ? run.withState(defaults()) : await run.settings();
+  const plugins = { ...base.plugins };
+  // Where nothing is configured, a detector without signatures has nothing to do.
+  if (rules || config === undefined) plugins.yara = signatures('rules', rules);
+  if (hashes || config === undefined) plugins.hashset = signatures('lists', hashes);
+  return { settings: { ...base, plugins }, domains: [bareSocket(socket, name)] };
+}
+
+function signatures(option: string, paths: readonly string[] = []): Settings['plugins'][string] {
+  const absolute = paths.map((path) => resolve(path));
+  const missing = absolute.find((path) => !existsSync(path));
+  if (missing !== undefined) throw new UsageError(`there is no ${missing}`);
+  return paths.length === 0 ? { enabled: false } : { enabled: true, [option]: absolute };
+}
+
+/** The configured guests of these names or ids; all of them when none is named. */
+export async function chooseDomains(
+  settings: Settings,
+  names: readonly string[],
+): Promise<readonly Domain[]> {
+  const domains = await configuredSockets(settings.vms).listDomains();
+  if (domains.length === 0) {
+    throw new UsageError(
+      'no VM is configured: list them under "vms" in the configuration, or scan one channel with --socket PATH',
+    );
+  }
+  if (names.length === 0) return domains;
+  return [...new Set(names)].map((name) => {
+    const domain = domains.find((one) => one.name === name || one.id === name);
+    if (domain) return domain;
+    const known = domains.map((one) => one.name).join(', ');
+    throw new UsageError(`no VM is called ${name}; configured: ${known}`);
+  });
+}

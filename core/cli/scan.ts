@@ -1,0 +1,134 @@
+import { type Command, Option } from 'commander';
+import { GuestPath } from '../../protocol/index.ts';
+import type { Mode } from '../api/index.ts';
+import type { Domain } from '../channel/session.ts';
+import type { ScanReport } from '../scan/report.ts';
+import type { Engine } from './engine.ts';
+import { UsageError } from './error.ts';
+import { EXIT } from './exit.ts';
+import { interruptible } from './interrupt.ts';
+import { ProgressBar } from './progress.ts';
+import { type Context, noEvents, perform, type Run } from './run.ts';
+import { isIncomplete, problemLines, renderReport } from './scan-report.ts';
+import { type TargetOptions, targetOf } from './scan-target.ts';
+
+interface ScanOptions extends TargetOptions {
+  readonly path?: readonly string[];
+  readonly mode?: Mode;
+  readonly dryRun?: boolean;
+}
+
+const collect = (value: string, before: readonly string[] = []): string[] => [...before, value];
+
+export function registerScan(program: Command, context: Context): void {
+  program
+    .command('scan')
+    .summary('look for malware in VMs, and act as policy allows')
+    .description(
+      'Looks for malware in the named VMs, or in all that are configured, and acts as policy allows.\n' +
+        'Exits with 0: clean, 1: found, 2: something failed or was not scanned (also when something was found).',
+    )
+    .argument('[vm...]', 'names or ids of VMs')
+    .option('--path <path>', 'look only here in the guest, with all below (may be repeated)', collect)
+    .addOption(
+      new Option('--mode <mode>', 'what is done about malware, instead of what policy says').choices([
+        'detect',
+        'contain',
+        'delete',
+      ]),
+    )
+    .option('--dry-run', 'show what would be done and do nothing')
+    .option('--socket <path>', 'scan the one guest behind this socket, without a configuration')
+    .option('--name <name>', 'with --socket: what to call the guest')
+    .option('--rules <path...>', 'with --socket: YARA rule files, or directories of them')
+    .option('--hashes <file...>', 'with --socket: lists of hashes of known malware')
+    .action(perform<ScanOptions>(context, (run) => scan(run, context)));
+}
+
+async function scan(run: Run<ScanOptions>, context: Context): Promise<number> {
+  const roots = rootsOf(run.options.path);
+  const { settings, domains } = await targetOf(run);
+  const mode = run.options.mode ?? settings.policy.mode;
+  return interruptible(run, async (signal) => {
+    const events = run.json ? run.jsonEvents() : noEvents;
+    const engine = await context.startEngine(settings, { events, logger: run.logger });
+    try {
+      return await scanAll(run, engine, domains, { mode, roots, signal });
+    } finally {
+      await engine.close();
+    }
+  });
+}
+
+function rootsOf(paths: readonly string[] = ['/']): GuestPath[] {
+  return paths.map((path) => {
+    try {
+      return GuestPath.of(path);
+    } catch (error) {
+      throw new UsageError(`--path ${path}: ${(error as Error).message}`);
+    }
+  });
+}
+
+interface Order {
+  readonly mode: Mode;
+  readonly roots: readonly GuestPath[];
+  readonly signal: AbortSignal;
+}
+
+/** One guest after the other: one that fails does not keep the others from being scanned. */
+async function scanAll(
+  run: Run<ScanOptions>,
+  engine: Engine,
+  domains: readonly Domain[],
+  order: Order,
+): Promise<number> {
+  let code: number = EXIT.ok;
+  for (const domain of domains) {
+    if (order.signal.aborted) return EXIT.incomplete;
+    code = Math.max(code, await scanOne(run, engine, domain, order));
+  }
+  return code;
+}
+
+async function scanOne(
+  run: Run<ScanOptions>,
+  engine: Engine,
+  domain: Domain,
+  { mode, roots, signal }: Order,
+): Promise<number> {
+  const dryRun = run.options.dryRun === true;
+  const bar = new ProgressBar(run.io.stderr);
+  bar.begin(domain.name);
+  try {
+    const onProgress = bar.update.bind(bar);
+    const report = await engine.scanner.scan({ domain, mode, dryRun, roots }, { onProgress, signal });
+    bar.clear();
+    show(run, report, dryRun);
+    return exitCodeOfReport(report);
+  } catch (error) {
+    bar.clear();
+    run.printError(error);
+    return EXIT.incomplete;
+  }
+}
+
+/** Programs get events on stdout; what no event tells goes to stderr. */
+function show(run: Run<ScanOptions>, report: ScanReport, dryRun: boolean): void {
+  if (run.json) for (const line of problemLines(report, run.paintNote)) run.note(line);
+  else
+    run.io.stdout.write(
+      renderReport(report, {
+        width: run.io.stdout.columns,
+        paint: run.paint,
+        dryRun,
+        state: run.options.state,
+      }),
+    );
+}
+
+/** See exit.ts. */
+export function exitCodeOfReport(report: ScanReport): number {
+  if (isIncomplete(report)) return EXIT.incomplete;
+  return report.findings.length > 0 ? EXIT.found : EXIT.ok;
+}

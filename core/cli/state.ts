@@ -1,0 +1,40 @@
+/** The state directory to look at, whoever else works on it; no plugin is started for that. */
+import { StoreError } from '../error.ts';
+import { ActionJournal } from '../store/action-journal.ts';
+import { StateDatabase } from '../store/database.ts';
+import { FindingStore } from '../store/findings.ts';
+import { PatchStore } from '../store/patches.ts';
+import { VaultIndex } from '../store/vault-index.ts';
+import { VmStore } from '../store/vms.ts';
+
+export class State {
+  readonly vms: VmStore;
+  readonly findings: FindingStore;
+  readonly journal: ActionJournal;
+  readonly vault: VaultIndex;
+  readonly patches: PatchStore;
+  private readonly database: StateDatabase;
+
+  private constructor(database: StateDatabase) {
+    this.database = database;
+    this.vms = new VmStore(database);
+    this.findings = new FindingStore(database);
+    this.journal = new ActionJournal(database);
+    this.vault = new VaultIndex(database);
+    this.patches = new PatchStore(database);
+  }
+
+  /** Undefined when nothing was ever kept there. Throws StoreError. */
+  static read(directory: string): State | undefined {
+    try {
+      return new State(StateDatabase.read(directory));
+    } catch (error) {
+      if (error instanceof StoreError && error.code === 'not-found') return undefined;
+      throw error;
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.database.close();
+  }
+}
