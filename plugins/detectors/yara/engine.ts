@@ -1,0 +1,23 @@
+import type { Reply, Request } from './scanner.ts';
+
+/** Something that runs a scanner apart from this process or thread, and can be killed in the middle of a scan. */
+export interface Engine {
+  readonly name: 'native' | 'wasm';
+  /** Package and version, part of every kept verdict. */
+  readonly version: string;
+  /** A runner is replaced after so many requests. */
+  readonly requestsPerRunner: number;
+  start(events: RunnerEvents): Runner;
+}
+
+export interface Runner {
+  post(request: Request): void;
+  /** Ends it at once, whatever it does; `ended` follows. */
+  kill(): void;
+}
+
+export interface RunnerEvents {
+  reply(reply: Reply): void;
+  /** Called once; no reply follows. */
+  ended(detail: string): void;
+}
