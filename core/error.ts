@@ -6,6 +6,7 @@ export class ScanError extends CodedError<ScanErrorCode> {}
 
 export type StoreErrorCode =
   | 'not-writable'
+  | 'not-private'
   | 'in-use'
   | 'corrupt'
   | 'newer-version'

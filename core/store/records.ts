@@ -110,3 +110,20 @@ export interface VaultRecord {
   readonly status: 'arriving' | 'held' | 'restored' | 'purged';
   readonly at: number;
 }
+
+export const PATCH_STATES = ['applied', 'satisfied', 'refused', 'rolled-back', 'rollback-failed'] as const;
+
+/** What became of one patch at one guest, each time it was tried. */
+export interface PatchRecord {
+  readonly id: string;
+  readonly vm: string;
+  /** The patch's own id. */
+  readonly patch: string;
+  readonly title: string;
+  readonly state: (typeof PATCH_STATES)[number];
+  /** Why it was refused or rolled back, and what could not be undone. */
+  readonly reasons: readonly string[];
+  /** The commands sent for it, in order, those of its roll-back included. */
+  readonly actions: readonly string[];
+  readonly at: number;
+}

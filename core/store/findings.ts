@@ -1,0 +1,112 @@
+import { z } from 'zod';
+import { sha256, wireBytes } from '../../protocol/index.ts';
+import type { Judgement } from '../api/index.ts';
+import { StoreError } from '../error.ts';
+import type { StateDatabase } from './database.ts';
+import { type FindingRecord, RESPONSES } from './records.ts';
+import { jsonColumn, readRow, timeColumn } from './rows.ts';
+
+const SubjectColumn = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('file'), path: wireBytes, sha256, size: z.int().min(0) }),
+  z.object({
+    kind: z.literal('process'),
+    pid: z.int(),
+    start: z.string(),
+    uid: z.int(),
+    name: wireBytes,
+    executable: wireBytes,
+  }),
+]);
+
+const judgement = z.enum(['malicious', 'suspicious']);
+
+const DetectionColumn = z.object({
+  detector: z.string(),
+  judgement,
+  name: z.string(),
+  source: z.string().exactOptional(),
+  description: z.string().exactOptional(),
+  attack: z.array(z.string()).exactOptional(),
+});
+
+const FindingRow = z.object({
+  id: z.string(),
+  vm: z.string(),
+  scan: z.string(),
+  firstSeen: timeColumn,
+  lastSeen: timeColumn,
+  judgement,
+  subject: jsonColumn(SubjectColumn),
+  detections: jsonColumn(z.array(DetectionColumn)),
+  response: z.enum(RESPONSES),
+  reason: z.string().exactOptional(),
+});
+
+const read = (row: Parameters<typeof readRow>[2]): FindingRecord => readRow('findings', FindingRow, row);
+
+export interface FindingFilter {
+  readonly vm?: string;
+  readonly scan?: string;
+  readonly judgement?: Judgement;
+}
+
+/** What was found. Every method throws StoreError. */
+export class FindingStore {
+  private readonly database: StateDatabase;
+
+  constructor(database: StateDatabase) {
+    this.database = database;
+  }
+
+  /** Adds a finding, or renews the one with the same id, which keeps the time it was first seen. Gives what is kept. */
+  upsert(record: FindingRecord): FindingRecord {
+    const row = this.database.get(
+      `INSERT INTO findings
+         (id, vm, scan, firstSeen, lastSeen, judgement, subject, detections, response, reason)
+       VALUES
+         (:id, :vm, :scan, :firstSeen, :lastSeen, :judgement, :subject, :detections, :response, :reason)
+       ON CONFLICT (id) DO UPDATE SET
+         scan = excluded.scan, lastSeen = excluded.lastSeen, judgement = excluded.judgement,
+         subject = excluded.subject, detections = excluded.detections,
+         response = excluded.response, reason = excluded.reason
+       RETURNING *`,
+      {
+        ...record,
+        subject: JSON.stringify(record.subject),
+        detections: JSON.stringify(record.detections),
+        reason: record.reason ?? null,
+      },
+    );
+    if (!row) throw new StoreError('write-failed', `the finding ${record.id} was not kept`);
+    return read(row);
+  }
+
+  /** Says what was done about a finding, or why nothing was; gives what is kept. StoreError `not-found`. */
+  setResponse(id: string, response: FindingRecord['response'], reason?: string): FindingRecord {
+    const row = this.database.get(
+      'UPDATE findings SET response = :response, reason = :reason WHERE id = :id RETURNING *',
+      { id, response, reason: reason ?? null },
+    );
+    if (!row) throw new StoreError('not-found', `there is no finding with the id ${id}`);
+    return read(row);
+  }
+
+  find(id: string): FindingRecord | undefined {
+    const row = this.database.get('SELECT * FROM findings WHERE id = :id', { id });
+    return row && read(row);
+  }
+
+  /** Last seen first. */
+  list(filter: FindingFilter = {}): FindingRecord[] {
+    return this.database
+      .all(
+        `SELECT * FROM findings
+         WHERE (:vm IS NULL OR vm = :vm)
+           AND (:scan IS NULL OR scan = :scan)
+           AND (:judgement IS NULL OR judgement = :judgement)
+         ORDER BY lastSeen DESC, id`,
+        { vm: filter.vm ?? null, scan: filter.scan ?? null, judgement: filter.judgement ?? null },
+      )
+      .map(read);
+  }
+}

@@ -1,0 +1,95 @@
+/**
+ * The database's schema as the list of steps that led to it: step N brings version N−1 to version N. A step that
+ * was ever released is not changed any more; what comes later is a new step. Columns are named as in
+ * `records.ts`; those that hold JSON are checked by a schema whenever they are read.
+ */
+export const MIGRATIONS: readonly string[] = [
+  `
+  CREATE TABLE vms (
+    id TEXT PRIMARY KEY,
+    name TEXT NOT NULL,
+    socket TEXT NOT NULL,
+    agentKey TEXT NOT NULL,
+    login TEXT NOT NULL,
+    epoch INTEGER NOT NULL,
+    enrolledAt INTEGER NOT NULL,
+    lastSeen INTEGER NOT NULL,
+    features TEXT,
+    instructionSet TEXT
+  ) STRICT;
+
+  CREATE TABLE scans (
+    id TEXT PRIMARY KEY,
+    vm TEXT NOT NULL,
+    mode TEXT NOT NULL,
+    startedAt INTEGER NOT NULL,
+    finishedAt INTEGER,
+    state TEXT NOT NULL,
+    summary TEXT
+  ) STRICT;
+  CREATE INDEX scansByVm ON scans (vm, startedAt);
+
+  CREATE TABLE findings (
+    id TEXT PRIMARY KEY,
+    vm TEXT NOT NULL,
+    scan TEXT NOT NULL,
+    firstSeen INTEGER NOT NULL,
+    lastSeen INTEGER NOT NULL,
+    judgement TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    detections TEXT NOT NULL,
+    response TEXT NOT NULL,
+    reason TEXT
+  ) STRICT;
+  CREATE INDEX findingsByVm ON findings (vm, lastSeen);
+  CREATE INDEX findingsByScan ON findings (scan);
+
+  CREATE TABLE actions (
+    id TEXT PRIMARY KEY,
+    vm TEXT NOT NULL,
+    finding TEXT,
+    instructionSet TEXT NOT NULL,
+    epoch INTEGER NOT NULL,
+    expires INTEGER NOT NULL,
+    instruction TEXT NOT NULL,
+    intentAt INTEGER NOT NULL,
+    outcome TEXT,
+    outcomeAt INTEGER
+  ) STRICT;
+  CREATE INDEX actionsByVm ON actions (vm, intentAt);
+  CREATE INDEX openActions ON actions (vm) WHERE outcome IS NULL;
+
+  -- Every intent and outcome once more, as a chain of hashes (audit.ts).
+  CREATE TABLE audit (
+    sequence INTEGER PRIMARY KEY,
+    entry TEXT NOT NULL,
+    hash TEXT NOT NULL
+  ) STRICT;
+
+  CREATE TABLE vault (
+    id TEXT PRIMARY KEY,
+    vm TEXT NOT NULL,
+    finding TEXT,
+    action TEXT NOT NULL,
+    path TEXT NOT NULL,
+    sha256 TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    state TEXT,
+    status TEXT NOT NULL,
+    at INTEGER NOT NULL
+  ) STRICT;
+  CREATE UNIQUE INDEX vaultByAction ON vault (action);
+
+  CREATE TABLE patches (
+    id TEXT PRIMARY KEY,
+    vm TEXT NOT NULL,
+    patch TEXT NOT NULL,
+    title TEXT NOT NULL,
+    state TEXT NOT NULL,
+    reasons TEXT NOT NULL,
+    actions TEXT NOT NULL,
+    at INTEGER NOT NULL
+  ) STRICT;
+  CREATE INDEX patchesByVm ON patches (vm, at);
+  `,
+];

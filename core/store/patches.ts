@@ -1,0 +1,46 @@
+import { z } from 'zod';
+import type { StateDatabase } from './database.ts';
+import { PATCH_STATES, type PatchRecord } from './records.ts';
+import { jsonColumn, readRow, timeColumn } from './rows.ts';
+
+const PatchRow = z.object({
+  id: z.string(),
+  vm: z.string(),
+  patch: z.string(),
+  title: z.string(),
+  state: z.enum(PATCH_STATES),
+  reasons: jsonColumn(z.array(z.string())),
+  actions: jsonColumn(z.array(z.string())),
+  at: timeColumn,
+});
+
+const read = (row: Parameters<typeof readRow>[2]): PatchRecord => readRow('patches', PatchRow, row);
+
+/** What patches came to. Every method throws StoreError. */
+export class PatchStore {
+  private readonly database: StateDatabase;
+
+  constructor(database: StateDatabase) {
+    this.database = database;
+  }
+
+  add(record: PatchRecord): void {
+    this.database.run(
+      `INSERT INTO patches (id, vm, patch, title, state, reasons, actions, at)
+       VALUES (:id, :vm, :patch, :title, :state, :reasons, :actions, :at)`,
+      { ...record, reasons: JSON.stringify(record.reasons), actions: JSON.stringify(record.actions) },
+    );
+  }
+
+  /** Newest first. */
+  list(filter: { readonly vm?: string; readonly patch?: string } = {}): PatchRecord[] {
+    return this.database
+      .all(
+        `SELECT * FROM patches
+         WHERE (:vm IS NULL OR vm = :vm) AND (:patch IS NULL OR patch = :patch)
+         ORDER BY at DESC, id`,
+        { vm: filter.vm ?? null, patch: filter.patch ?? null },
+      )
+      .map(read);
+  }
+}

@@ -1,0 +1,225 @@
+import { randomUUID } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { StateDatabase } from './database.ts';
+import { FindingStore } from './findings.ts';
+import { PatchStore } from './patches.ts';
+import type { FindingRecord, PatchRecord, VaultRecord, VmRecord } from './records.ts';
+import { ScanStore } from './scans.ts';
+import { VaultIndex } from './vault-index.ts';
+import { VmStore } from './vms.ts';
+
+let directory: string;
+let database: StateDatabase;
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'lazaret-store-'));
+  database = StateDatabase.open(directory);
+});
+afterEach(() => {
+  database.close();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+const corrupt = expect.objectContaining({ code: 'corrupt' });
+const notFound = expect.objectContaining({ code: 'not-found' });
+
+describe('VmStore', () => {
+  const vm: VmRecord = {
+    id: 'vm-1',
+    name: 'web',
+    socket: '/run/web.sock',
+    agentKey: 'a'.repeat(64),
+    login: {
+      type: 'login',
+      protocol: [1],
+      agent: { id: randomUUID(), version: '0.1.0' },
+      bootId: randomUUID(),
+    },
+    epoch: 1,
+    enrolledAt: 1000,
+    lastSeen: 1000,
+  };
+
+  test('keeps a guest, with what was negotiated once there is something', () => {
+    const vms = new VmStore(database);
+    expect(vms.find('vm-1')).toBeUndefined();
+    vms.save(vm);
+    expect(vms.find('vm-1')).toStrictEqual(vm);
+    const negotiated: VmRecord = {
+      ...vm,
+      lastSeen: 2000,
+      features: {
+        versions: ['1.1'],
+        profiles: ['er'],
+        pairs: { contain: ['file'] },
+        'x-lazaret': {
+          os: { id: 'debian', version: '12', name: 'Debian', kernel: '6.1', arch: 'x86_64' },
+          init: 'systemd',
+          privileges: { uid: 0, root: true },
+          fileSystems: [{ path: { b64: '/w==' }, type: 'ext4' }],
+          denied: [],
+          limits: { stagedBytes: 1, contentFiles: 1 },
+        },
+      },
+      instructionSet: {
+        id: 'x',
+        instructions: ['contain:file'],
+        withheld: [{ instruction: 'delete:file', reason: 'denied-by-policy' }],
+      },
+    };
+    vms.save(negotiated);
+    expect(vms.list()).toStrictEqual([negotiated]);
+  });
+
+  test('does not hand out a damaged row', () => {
+    const vms = new VmStore(database);
+    vms.save(vm);
+    database.run(`UPDATE vms SET login = '{"type":"login"'`);
+    expect(() => vms.find('vm-1')).toThrow(corrupt);
+    database.run(`UPDATE vms SET login = '{"type":"login"}'`);
+    expect(() => vms.list()).toThrow(corrupt);
+  });
+});
+
+describe('ScanStore', () => {
+  const summary = { files: 3, bytes: 9, processes: 1, malicious: 1, suspicious: 0, unscanned: { grew: 1 } };
+
+  test('begins a scan and ends it once', () => {
+    const scans = new ScanStore(database);
+    const begun = scans.begin({ id: 's1', vm: 'v', mode: 'contain', startedAt: 10 });
+    expect(scans.get('s1')).toStrictEqual(begun);
+    const ended = scans.finish('s1', { state: 'finished', finishedAt: 20, summary });
+    expect(ended).toStrictEqual({ ...begun, state: 'finished', finishedAt: 20, summary });
+    expect(() => scans.finish('s1', { state: 'failed', finishedAt: 30 })).toThrow(notFound);
+    expect(() => scans.get('s2')).toThrow(notFound);
+  });
+
+  test('lists newest first, of one guest or all, and ends what was abandoned', () => {
+    const scans = new ScanStore(database);
+    scans.begin({ id: 's1', vm: 'v', mode: 'detect', startedAt: 10 });
+    scans.begin({ id: 's2', vm: 'w', mode: 'detect', startedAt: 20 });
+    expect(scans.list().map(({ id }) => id)).toEqual(['s2', 's1']);
+    expect(scans.list({ vm: 'v' }).map(({ id }) => id)).toEqual(['s1']);
+    expect(scans.failAbandoned(99)).toBe(2);
+    expect(scans.get('s2')).toMatchObject({ state: 'failed', finishedAt: 99 });
+  });
+
+  test('does not hand out a damaged row', () => {
+    const scans = new ScanStore(database);
+    scans.begin({ id: 's1', vm: 'v', mode: 'detect', startedAt: 10 });
+    database.run(`UPDATE scans SET mode = 'destroy'`);
+    expect(() => scans.get('s1')).toThrow(corrupt);
+  });
+});
+
+describe('FindingStore', () => {
+  const finding: FindingRecord = {
+    id: 'f1',
+    vm: 'v',
+    scan: 's1',
+    firstSeen: 10,
+    lastSeen: 10,
+    judgement: 'malicious',
+    subject: { kind: 'file', path: { b64: '/w==' }, sha256: 'b'.repeat(64), size: 68 },
+    detections: [{ detector: 'yara', judgement: 'malicious', name: 'Eicar', attack: ['T1204'] }],
+    response: 'reported',
+    reason: 'the mode is detect',
+  };
+
+  test('renews a finding that is met again, keeping when it was first seen', () => {
+    const findings = new FindingStore(database);
+    expect(findings.upsert(finding)).toStrictEqual(finding);
+    const { reason, ...rest } = finding;
+    const again = { ...rest, scan: 's2', firstSeen: 20, lastSeen: 20, response: 'contained' as const };
+    expect(findings.upsert(again)).toStrictEqual({ ...again, firstSeen: 10 });
+    expect(findings.list()).toHaveLength(1);
+    expect(findings.find('f1')).not.toHaveProperty('reason');
+  });
+
+  test('filters by guest, scan and judgement', () => {
+    const findings = new FindingStore(database);
+    findings.upsert(finding);
+    findings.upsert({ ...finding, id: 'f2', vm: 'w', lastSeen: 20 });
+    findings.upsert({ ...finding, id: 'f3', scan: 's2', judgement: 'suspicious', lastSeen: 30 });
+    const ids = (filter: Parameters<FindingStore['list']>[0]) => findings.list(filter).map(({ id }) => id);
+    expect(ids({})).toEqual(['f3', 'f2', 'f1']);
+    expect(ids({ vm: 'v' })).toEqual(['f3', 'f1']);
+    expect(ids({ vm: 'v', judgement: 'malicious' })).toEqual(['f1']);
+    expect(ids({ scan: 's2' })).toEqual(['f3']);
+  });
+
+  test('takes a response', () => {
+    const findings = new FindingStore(database);
+    findings.upsert(finding);
+    expect(findings.setResponse('f1', 'failed', 'the file had changed')).toMatchObject({
+      response: 'failed',
+      reason: 'the file had changed',
+    });
+    expect(findings.setResponse('f1', 'contained')).not.toHaveProperty('reason');
+    expect(() => findings.setResponse('f9', 'contained')).toThrow(notFound);
+  });
+
+  test('does not hand out a damaged row', () => {
+    const findings = new FindingStore(database);
+    findings.upsert(finding);
+    database.run(`UPDATE findings SET subject = '{"kind":"file"}'`);
+    expect(() => findings.list()).toThrow(corrupt);
+  });
+});
+
+describe('VaultIndex', () => {
+  const record: VaultRecord = {
+    id: randomUUID(),
+    vm: 'v',
+    action: 'a1',
+    path: '/tmp/x',
+    sha256: 'c'.repeat(64),
+    size: 1,
+    status: 'arriving',
+    at: 10,
+  };
+  const state = { mode: 0o644, uid: 1, gid: 2, atime: '1.000000000', mtime: '-1.000000001', xattrs: [] };
+
+  test('keeps a record as it changes, and finds it by its command', () => {
+    const vault = new VaultIndex(database);
+    vault.save(record);
+    expect(vault.get(record.id)).toStrictEqual(record);
+    vault.save({ ...record, status: 'held', state, finding: 'f1' });
+    expect(vault.ofAction('a1')).toStrictEqual({ ...record, status: 'held', state, finding: 'f1' });
+    expect(vault.list({ status: 'arriving' })).toEqual([]);
+    expect(vault.list({ vm: 'v', status: 'held' })).toHaveLength(1);
+    vault.remove(record.id);
+    expect(() => vault.get(record.id)).toThrow(notFound);
+  });
+
+  test('does not hand out an id that could be a path', () => {
+    const vault = new VaultIndex(database);
+    vault.save({ ...record, id: '../../etc/passwd' });
+    expect(() => vault.list()).toThrow(corrupt);
+  });
+});
+
+describe('PatchStore', () => {
+  const record: PatchRecord = {
+    id: 'p1',
+    vm: 'v',
+    patch: 'sshd-basics',
+    title: 'sshd',
+    state: 'applied',
+    reasons: [],
+    actions: ['a1'],
+    at: 10,
+  };
+
+  test('keeps every try, newest first', () => {
+    const patches = new PatchStore(database);
+    patches.add(record);
+    patches.add({ ...record, id: 'p2', state: 'refused', reasons: ['no'], at: 20 });
+    expect(patches.list({ patch: 'sshd-basics' }).map(({ state }) => state)).toEqual(['refused', 'applied']);
+    expect(patches.list({ vm: 'w' })).toEqual([]);
+    database.run(`UPDATE patches SET reasons = 'none'`);
+    expect(() => patches.list()).toThrow(corrupt);
+  });
+});

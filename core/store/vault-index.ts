@@ -1,0 +1,77 @@
+import { z } from 'zod';
+import { FileState, sha256, wireBytes } from '../../protocol/index.ts';
+import { StoreError } from '../error.ts';
+import type { StateDatabase } from './database.ts';
+import type { VaultRecord } from './records.ts';
+import { jsonColumn, readRow, timeColumn, toJsonOrNull } from './rows.ts';
+
+const VaultRow = z.object({
+  id: z.uuid(),
+  vm: z.string(),
+  finding: z.string().exactOptional(),
+  action: z.string(),
+  path: jsonColumn(wireBytes),
+  sha256,
+  size: z.int().min(0),
+  state: jsonColumn(FileState).exactOptional(),
+  status: z.enum(['arriving', 'held', 'restored', 'purged']),
+  at: timeColumn,
+});
+
+const read = (row: Parameters<typeof readRow>[2]): VaultRecord => readRow('vault', VaultRow, row);
+
+export interface VaultFilter {
+  readonly vm?: string;
+  readonly status?: VaultRecord['status'];
+}
+
+/** What lies in the vault. Every method throws StoreError. */
+export class VaultIndex {
+  private readonly database: StateDatabase;
+
+  constructor(database: StateDatabase) {
+    this.database = database;
+  }
+
+  save(record: VaultRecord): void {
+    this.database.run(
+      `INSERT OR REPLACE INTO vault (id, vm, finding, action, path, sha256, size, state, status, at)
+       VALUES (:id, :vm, :finding, :action, :path, :sha256, :size, :state, :status, :at)`,
+      {
+        ...record,
+        finding: record.finding ?? null,
+        path: JSON.stringify(record.path),
+        state: toJsonOrNull(record.state),
+      },
+    );
+  }
+
+  /** StoreError `not-found` when there is no such record. */
+  get(id: string): VaultRecord {
+    const row = this.database.get('SELECT * FROM vault WHERE id = :id', { id });
+    if (!row) throw new StoreError('not-found', `nothing with the id ${id} was ever put into quarantine`);
+    return read(row);
+  }
+
+  /** The record of a containing command. */
+  ofAction(action: string): VaultRecord | undefined {
+    const row = this.database.get('SELECT * FROM vault WHERE action = :action', { action });
+    return row && read(row);
+  }
+
+  /** Newest first. */
+  list(filter: VaultFilter = {}): VaultRecord[] {
+    return this.database
+      .all(
+        `SELECT * FROM vault
+         WHERE (:vm IS NULL OR vm = :vm) AND (:status IS NULL OR status = :status)
+         ORDER BY at DESC, id`,
+        { vm: filter.vm ?? null, status: filter.status ?? null },
+      )
+      .map(read);
+  }
+
+  remove(id: string): void {
+    this.database.run('DELETE FROM vault WHERE id = :id', { id });
+  }
+}

@@ -1,0 +1,65 @@
+import { z } from 'zod';
+import { Features, INSTRUCTION_NAMES, LoginRequest, sha256 } from '../../protocol/index.ts';
+import type { StateDatabase } from './database.ts';
+import type { VmRecord } from './records.ts';
+import { jsonColumn, readRow, timeColumn, toJsonOrNull } from './rows.ts';
+
+const InstructionSetColumn = z.object({
+  id: z.string(),
+  instructions: z.array(z.enum(INSTRUCTION_NAMES)),
+  withheld: z.array(
+    z.object({
+      instruction: z.enum(INSTRUCTION_NAMES),
+      reason: z.enum(['not-offered', 'denied-by-guest', 'denied-by-policy']),
+    }),
+  ),
+});
+
+const VmRow = z.object({
+  id: z.string(),
+  name: z.string(),
+  socket: z.string(),
+  agentKey: sha256,
+  login: jsonColumn(LoginRequest),
+  epoch: z.int().min(0),
+  enrolledAt: timeColumn,
+  lastSeen: timeColumn,
+  features: jsonColumn(Features).exactOptional(),
+  instructionSet: jsonColumn(InstructionSetColumn).exactOptional(),
+});
+
+const read = (row: Parameters<typeof readRow>[2]): VmRecord => readRow('vms', VmRow, row);
+
+/** The guests that were enrolled. Every method throws StoreError. */
+export class VmStore {
+  private readonly database: StateDatabase;
+
+  constructor(database: StateDatabase) {
+    this.database = database;
+  }
+
+  find(id: string): VmRecord | undefined {
+    const row = this.database.get('SELECT * FROM vms WHERE id = :id', { id });
+    return row && read(row);
+  }
+
+  save(record: VmRecord): void {
+    this.database.run(
+      `INSERT OR REPLACE INTO vms
+         (id, name, socket, agentKey, login, epoch, enrolledAt, lastSeen, features, instructionSet)
+       VALUES
+         (:id, :name, :socket, :agentKey, :login, :epoch, :enrolledAt, :lastSeen, :features, :instructionSet)`,
+      {
+        ...record,
+        login: JSON.stringify(record.login),
+        features: toJsonOrNull(record.features),
+        instructionSet: toJsonOrNull(record.instructionSet),
+      },
+    );
+  }
+
+  /** By name. */
+  list(): VmRecord[] {
+    return this.database.all('SELECT * FROM vms ORDER BY name, id').map(read);
+  }
+}
