@@ -17,7 +17,8 @@ export interface Io {
   abort(exitCode: number): void;
 }
 
-const COLUMNS_OF_A_FILE = 120;
+/** A file has room: what goes there, and on to other programs, is never shortened. */
+const COLUMNS_OF_A_FILE = Number.POSITIVE_INFINITY;
 
 type Stream = NodeJS.WriteStream;
 

@@ -9,6 +9,8 @@ import type { Context } from './run.ts';
 import { registerScan } from './scan.ts';
 import { registerVm } from './vm.ts';
 
+const HELP_COLUMNS = 110;
+
 /** Runs one command line (without the program's own name); its exit code is in `context.io`. */
 export async function runCommandLine(
   args: readonly string[],
@@ -38,8 +40,8 @@ function buildProgram(version: string, context: Context): Command {
     .configureOutput({
       writeOut: (text) => io.stdout.write(text),
       writeErr: (text) => io.stderr.write(text),
-      getOutHelpWidth: () => io.stdout.columns,
-      getErrHelpWidth: () => io.stderr.columns,
+      getOutHelpWidth: () => Math.min(io.stdout.columns, HELP_COLUMNS),
+      getErrHelpWidth: () => Math.min(io.stderr.columns, HELP_COLUMNS),
       outputError: (text, write) => write(`lazaret: ${text.replace(/^error: /, '').trimEnd()} (usage)\n`),
     })
     .showHelpAfterError('  next: lazaret --help')

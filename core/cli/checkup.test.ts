@@ -1,0 +1,111 @@
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { ActionJournal } from '../store/action-journal.ts';
+import { StateDatabase } from '../store/database.ts';
+import {
+  checkEngine,
+  checkJournal,
+  checkKvm,
+  checkNode,
+  checkProgram,
+  checkSpool,
+  checkState,
+} from './checkup.ts';
+
+let directory: string;
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'lazaret-doctor-'));
+});
+afterEach(() => rm(directory, { recursive: true }));
+
+describe('a check', () => {
+  it('wants a Node that is new enough', () => {
+    expect(checkNode('26.10.0').status).toBe('ok');
+    expect(checkNode('20.20.2')).toMatchObject({
+      status: 'fail',
+      remedy: expect.stringContaining('Node 26'),
+    });
+  });
+
+  it('wants room for the spool', async () => {
+    expect(await checkSpool({ directory, bytes: 2 ** 50 })).toMatchObject({ status: 'fail' });
+    expect(await checkSpool({ directory: join(directory, 'none'), bytes: 1 })).toMatchObject({
+      status: 'fail',
+    });
+    expect((await checkSpool({ directory: '/dev/shm', bytes: 1 })).status).toBe('ok');
+  });
+
+  it('wants the state directory private', async () => {
+    expect(await checkState(directory)).toMatchObject({ status: 'ok' });
+    await chmod(directory, 0o750);
+    expect(await checkState(directory)).toMatchObject({ status: 'fail', remedy: `chmod 700 ${directory}` });
+    expect(await checkState(join(directory, 'none'))).toMatchObject({ status: 'ok' });
+  });
+
+  it('finds programs on the path, and says what is missing without them', async () => {
+    await writeFile(join(directory, 'tool'), '', { mode: 0o700 });
+    expect(await checkProgram('tool', 'x', `:/nonexistent:${directory}`, 'y')).toMatchObject({
+      status: 'ok',
+    });
+    await chmod(join(directory, 'tool'), 0o600);
+    expect(await checkProgram('tool', 'no bench', directory, 'apt-get install tool')).toEqual({
+      name: 'tool',
+      status: 'warn',
+      detail: 'not installed; no bench',
+      remedy: 'apt-get install tool',
+    });
+    expect(await checkKvm(join(directory, 'none'))).toMatchObject({ status: 'warn' });
+  });
+
+  it('loads engines in a process of their own', async () => {
+    expect(await checkEngine('yaml', 'yaml', { status: 'fail' })).toMatchObject({ status: 'ok' });
+    expect(await checkEngine('none', 'no-such-package', { status: 'fail', remedy: 'get it' })).toMatchObject({
+      status: 'fail',
+      remedy: 'get it',
+      detail: 'no-such-package does not load (exit 1)',
+    });
+  });
+});
+
+describe('the journal', () => {
+  const ID = 'b6f1c2de-3f4a-4b5c-8d6e-7f8091a2b3c4';
+
+  const written = () => {
+    const database = StateDatabase.open(directory);
+    new ActionJournal(database).intent({
+      id: ID,
+      vm: 'vm',
+      instructionSet: 'set',
+      epoch: 1,
+      expires: 2,
+      intentAt: 1,
+      instruction: {
+        name: 'stop:process',
+        target: { pid: 5, start: '1', executable: { dev: '1', ino: '1' } },
+      },
+    });
+    database.close();
+  };
+
+  it('is whole, or not there yet', () => {
+    expect(checkJournal(directory)).toMatchObject({ status: 'ok', detail: 'nothing written yet' });
+    written();
+    expect(checkJournal(directory)).toMatchObject({ status: 'ok', detail: 'the hash chain is whole' });
+  });
+
+  it('was edited', () => {
+    written();
+    const database = new DatabaseSync(join(directory, 'lazaret.db'));
+    database.exec('UPDATE actions SET epoch = 7');
+    database.close();
+    expect(checkJournal(directory)).toMatchObject({ status: 'fail', detail: expect.stringContaining(ID) });
+  });
+
+  it('cannot be read', async () => {
+    await writeFile(join(directory, 'lazaret.db'), 'this is no database, and longer than its header');
+    expect(checkJournal(directory)).toMatchObject({ status: 'fail' });
+  });
+});

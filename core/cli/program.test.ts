@@ -1,0 +1,403 @@
+/** Whole command lines, in this process, with an engine that answers as told. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { cleanReport, finding, report, vm } from '../../test/records.ts';
+import { ChannelError } from '../channel/error.ts';
+import type { Settings } from '../config/index.ts';
+import type { ScanReport, ScanRequest } from '../scan/report.ts';
+import { StateDatabase } from '../store/database.ts';
+import { FindingStore } from '../store/findings.ts';
+import { VaultIndex } from '../store/vault-index.ts';
+import { VmStore } from '../store/vms.ts';
+import type { Engine } from './engine.ts';
+import type { Io } from './io.ts';
+import { runCommandLine } from './program.ts';
+
+let directory: string;
+let state: string;
+
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'lazaret-cli-'));
+  state = join(directory, 'state');
+});
+afterEach(() => rm(directory, { recursive: true }));
+
+interface Outcome {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+  readonly requests: readonly ScanRequest[];
+  readonly settings: Settings | undefined;
+  readonly calls: readonly string[];
+}
+
+type Scan = (
+  request: ScanRequest,
+  signal: AbortSignal,
+  interrupt: () => void,
+  emit: (event: { class_uid: number; activity_id: number; time: number }) => Promise<void>,
+) => Promise<ScanReport>;
+
+/** Runs a command line; `scan` plays the engine. */
+async function lazaret(args: readonly string[], scan?: Scan, terminal = false): Promise<Outcome> {
+  const text = { out: '', err: '' };
+  const interrupts = new Set<() => void>();
+  const requests: ScanRequest[] = [];
+  const calls: string[] = [];
+  let settings: Settings | undefined;
+  const output = (to: 'out' | 'err') => ({
+    write: (written: string) => {
+      text[to] += written;
+    },
+    isTTY: terminal,
+    columns: 140,
+  });
+  const io: Io = {
+    stdout: output('out'),
+    stderr: output('err'),
+    env: {},
+    exitCode: -1,
+    onInterrupt(listener) {
+      interrupts.add(listener);
+      return () => interrupts.delete(listener);
+    },
+    abort: (code) => calls.push(`abort ${code}`),
+  };
+  const interrupt = () => {
+    for (const listener of interrupts) listener();
+  };
+  const startEngine = async (
+    given: Settings,
+    { events }: Parameters<Parameters<typeof runCommandLine>[2]['startEngine']>[1],
+  ): Promise<Engine> => {
+    settings = given;
+    return {
+      scanner: {
+        scan: (request, { signal }) => {
+          requests.push(request);
+          if (!scan) throw new Error('no scan is expected');
+          return scan(request, signal, interrupt, (event) => events.emit(event));
+        },
+      },
+      quarantine: {
+        restore: async (id) => calls.push(`restore ${id}`),
+        purge: async (id) => {
+          if (id === 'missing') throw new ChannelError('silent', 'the guest is silent');
+          calls.push(`purge ${id}`);
+        },
+      },
+      close: async () => {
+        calls.push('close');
+      },
+    };
+  };
+  await runCommandLine(args, '1.2.3', { io, startEngine });
+  expect(interrupts.size).toBe(0);
+  return { code: io.exitCode, ...text, requests, settings, calls };
+}
+
+const configure = async (text: string): Promise<string> => {
+  const file = join(directory, 'lazaret.yaml');
+  await writeFile(file, text, { mode: 0o600 });
+  return file;
+};
+
+const TWO_VMS = (at: string) =>
+  `state: ${at}\nvms:\n  - {name: web, socket: /run/web.sock}\n  - {name: db, socket: /run/db.sock}\n`;
+
+describe('usage', () => {
+  it.each([
+    [[], 64],
+    [['fings'], 64],
+    [['scan', '--mode', 'destroy', '--socket', 'a'], 64],
+    [['scan', '--socket', 'a', '--rules'], 64],
+    [['scan', '--socket', 'a', 'web'], 64],
+    [['scan', '--socket', 'a', '--path', 'relative'], 64],
+    [['scan', '--socket', 'a', '--rules', '/nonexistent.yar'], 64],
+    [['scan', '--name', 'x'], 64],
+    [['quarantine', 'restore'], 64],
+    [['vm', 'show', 'nobody', '--state', '/nonexistent'], 64],
+    [['--help'], 0],
+    [['--version'], 0],
+    [['scan', '--help'], 0],
+  ])('%j exits with %i', async (args, code) => {
+    const outcome = await lazaret(args);
+    expect(outcome.code).toBe(code);
+    if (code === 64) expect(outcome.err).not.toBe('');
+    else expect(outcome.err).toBe('');
+  });
+
+  it('says what is wrong and what is next', async () => {
+    const { err, out } = await lazaret(['fings']);
+    expect(err).toMatch(/^lazaret: unknown command 'fings'.*\(usage\)\n {2}next: lazaret --help\n$/s);
+    expect(out).toBe('');
+  });
+});
+
+describe('scan', () => {
+  it('takes all from the command line with --socket', async () => {
+    const rules = await configure('rule');
+    const outcome = await lazaret(
+      [
+        'scan',
+        '--socket',
+        'a.sock',
+        '--state',
+        state,
+        '--rules',
+        rules,
+        rules,
+        '--name',
+        'guest',
+        '--path',
+        '/etc',
+        '--path',
+        '/tmp',
+        '--mode',
+        'contain',
+        '--dry-run',
+      ],
+      async () => cleanReport(),
+    );
+    expect(outcome.code).toBe(0);
+    const [request] = outcome.requests;
+    expect(request).toMatchObject({
+      mode: 'contain',
+      dryRun: true,
+      domain: { name: 'guest', socket: join(process.cwd(), 'a.sock') },
+    });
+    expect(request?.roots.map((root) => root.display())).toEqual(['/etc', '/tmp']);
+    expect(outcome.settings?.state).toBe(state);
+    expect(outcome.settings?.plugins).toEqual({
+      yara: { enabled: true, rules: [rules, rules] },
+      hashset: { enabled: false },
+    });
+    expect(outcome.calls).toEqual(['close']);
+  });
+
+  it('scans every configured VM, the whole of it, in the mode of the policy', async () => {
+    const config = await configure(`${TWO_VMS(state)}policy: {mode: contain}\n`);
+    const { requests, code } = await lazaret(['scan', '--config', config], async () => cleanReport());
+    expect(code).toBe(0);
+    expect(
+      requests.map(({ domain, mode, dryRun, roots }) => [domain.name, mode, dryRun, roots[0]?.display()]),
+    ).toEqual([
+      ['web', 'contain', false, '/'],
+      ['db', 'contain', false, '/'],
+    ]);
+  });
+
+  it('scans the named VMs alone, and knows when there is none', async () => {
+    const config = await configure(TWO_VMS(state));
+    const { requests } = await lazaret(['scan', 'db', 'db', '--config', config], async () => cleanReport());
+    expect(requests.map(({ domain }) => domain.name)).toEqual(['db']);
+    const unknown = await lazaret(['scan', 'dv', '--config', config]);
+    expect(unknown).toMatchObject({
+      code: 64,
+      err: 'lazaret: no VM is called dv; configured: web, db (usage)\n',
+    });
+  });
+
+  it('goes on after a VM that fails, and exits with 2', async () => {
+    const config = await configure(TWO_VMS(state));
+    const outcome = await lazaret(['scan', '--config', config], async ({ domain }) => {
+      if (domain.name === 'web') {
+        throw new ChannelError('no-agent', 'nobody answers', { cause: new Error('ECONNREFUSED\x1b') });
+      }
+      return { ...cleanReport(), findings: [finding()] };
+    });
+    expect(outcome.code).toBe(2);
+    expect(outcome.err).toBe(
+      'lazaret: nobody answers (no-agent)\n  because: ECONNREFUSED\\x1b\n  next: start lazaret-agent in the guest, then try again\n',
+    );
+    expect(outcome.out).toContain('1 malicious\n');
+    expect(outcome.calls).toEqual(['close']);
+  });
+
+  it('exits with 1 when malware was found and nothing was missed', async () => {
+    const outcome = await lazaret(['scan', '--socket', 'a'], async () => ({
+      ...cleanReport(),
+      findings: [finding()],
+    }));
+    expect(outcome.code).toBe(1);
+  });
+
+  it('writes events alone to stdout with --json, and names left-out rules on stderr', async () => {
+    const outcome = await lazaret(['scan', '--socket', 'a', '--json'], async (_, __, ___, emit) => {
+      await emit({ class_uid: 2004, activity_id: 1, time: 5 });
+      return report();
+    });
+    expect(outcome.code).toBe(2);
+    expect(outcome.out).toBe('{"class_uid":2004,"activity_id":1,"time":5}\n');
+    expect(outcome.err).toBe('left out  bad.yar:12: syntax error (yara)\n');
+  });
+
+  it('stops at an interrupt, closes the engine, and ends at once at the second', async () => {
+    const config = await configure(TWO_VMS(state));
+    const outcome = await lazaret(['scan', '--config', config], async (_, signal, interrupt) => {
+      interrupt();
+      expect(signal.aborted).toBe(true);
+      interrupt();
+      throw new ChannelError('cancelled', 'the scan was cancelled');
+    });
+    expect(outcome.code).toBe(2);
+    expect(outcome.requests).toHaveLength(1);
+    expect(outcome.err).toContain('lazaret: stopping; once more ends it at once\n');
+    expect(outcome.calls).toEqual(['abort 130', 'close']);
+  });
+
+  it('tells every error of the configuration, with 78', async () => {
+    const config = await configure('stat: /x\npolicy: {mode: destroy}\n');
+    const { code, err } = await lazaret(['scan', '--config', config]);
+    expect(code).toBe(78);
+    expect(err).toBe(
+      `lazaret: the configuration has errors (invalid)\n  ${config}:1:1: stat: there is no such key: did you mean state?\n  ${config}:2:10: policy.mode: expected one of detect, contain, delete (got "destroy")\n`,
+    );
+  });
+
+  it('has colours on a terminal only, and none with --no-color', async () => {
+    const scan: Scan = async () => cleanReport();
+    expect((await lazaret(['scan', '--socket', 'a'], scan)).out).not.toContain('\x1b');
+    expect((await lazaret(['scan', '--socket', 'a'], scan, true)).out).toContain('\x1b[32mclean');
+    expect((await lazaret(['scan', '--socket', 'a', '--no-color'], scan, true)).out).not.toContain('\x1b');
+  });
+});
+
+describe('what is kept', () => {
+  const HELD = 'b6f1c2de-3f4a-4b5c-8d6e-7f8091a2b3c4';
+
+  beforeEach(() => {
+    const database = StateDatabase.open(state);
+    new VmStore(database).save(vm());
+    new FindingStore(database).upsert({
+      ...finding(),
+      subject: { kind: 'file', path: '/tmp/a\nb', sha256: 'cd'.repeat(32), size: 3 },
+    });
+    new VaultIndex(database).save({
+      id: HELD,
+      vm: vm().id,
+      action: HELD,
+      path: { b64: Buffer.from('/tmp/\xff', 'latin1').toString('base64') },
+      sha256: 'cd'.repeat(32),
+      size: 3,
+      status: 'held',
+      at: 0,
+    });
+    database.close();
+  });
+
+  it('is shown as tables', async () => {
+    const findings = await lazaret(['findings', '--state', state]);
+    expect(findings.out.split('\n')[1]).toMatch(
+      /web-1 +malicious +contained +yara: EICAR_Test; hashset: eicar +\/tmp\/a\\x0ab$/,
+    );
+    const vms = await lazaret(['vm', 'list', '--state', state]);
+    expect(vms.out).toContain('Debian GNU/Linux 12');
+    const held = await lazaret(['quarantine', 'list', '--state', state, '--vm', 'web-1']);
+    expect(held.out).toMatch(/held +3 B +web-1 +\/tmp\/\\xff\n$/);
+    expect(findings.code + vms.code + held.code).toBe(0);
+  });
+
+  it('is shown as lines of JSON', async () => {
+    const findings = await lazaret(['findings', '--state', state, '--json']);
+    expect(JSON.parse(findings.out)).toMatchObject({ id: 'finding-1', subject: { path: '/tmp/a\\x0ab' } });
+    const held = await lazaret(['quarantine', 'list', '--state', state, '--json']);
+    expect(JSON.parse(held.out)).toMatchObject({ id: HELD, path: '/tmp/\\xff' });
+    const shown = await lazaret(['vm', 'show', 'web-1', '--state', state, '--json']);
+    expect(JSON.parse(shown.out).instructionSet.instructions).toContainEqual({
+      name: 'stop:process',
+      d3fend: 'D3-PT',
+    });
+  });
+
+  it('is filtered', async () => {
+    const none = await lazaret(['findings', '--state', state, '--judgement', 'suspicious']);
+    expect(none).toMatchObject({ code: 0, out: '', err: 'nothing was found\n' });
+    expect(await lazaret(['findings', '--state', state, '--vm', 'other'])).toMatchObject({ code: 64 });
+  });
+
+  it('is nothing, without an error, before the first scan', async () => {
+    const empty = join(directory, 'empty');
+    for (const args of [['findings'], ['vm', 'list'], ['quarantine', 'list']]) {
+      expect(await lazaret([...args, '--state', empty])).toMatchObject({ code: 0, out: '' });
+    }
+  });
+
+  it('shows a VM with its capabilities, its instruction set with D3FEND ids, and what was withheld', async () => {
+    const { out, code } = await lazaret(['vm', 'show', 'web-1', '--state', state]);
+    expect(code).toBe(0);
+    expect(out).toMatch(/^web-1\n {2}id +4dea22b3/);
+    expect(out).toContain('system        Debian GNU/Linux 12 (debian 12)\n');
+    expect(out).toMatch(/^stop:process +D3-PT +terminates one process$/m);
+    expect(out).toMatch(/^contain:file +D3-CQ +its agent does not offer it \(not-offered\)$/m);
+    expect(out).toMatch(/^delete:file +D3-FEV +the guest's administrator denies it \(denied-by-guest\)$/m);
+  });
+
+  it('goes on after an id that fails, and exits with 1', async () => {
+    const { out, err, code, calls } = await lazaret([
+      'quarantine',
+      'purge',
+      'one',
+      'missing',
+      'two',
+      '--state',
+      state,
+    ]);
+    expect(code).toBe(1);
+    expect(out).toBe('purged one\npurged two\n');
+    expect(err).toContain('lazaret: the guest is silent (silent)');
+    expect(calls).toEqual(['purge one', 'purge two', 'close']);
+  });
+});
+
+describe('doctor', () => {
+  it('tells sockets that nobody answers, with the remedy, and exits with 1', async () => {
+    const socket = join(directory, 'live.sock');
+    const server = createServer().listen(socket);
+    const config = await configure(
+      `state: ${state}\nspool: {bytes: 1KiB}\nvms:\n  - {name: live, socket: ${socket}}\n  - {name: dead, socket: ${socket}.no}\n`,
+    );
+    const { out, code } = await lazaret(['doctor', '--config', config]);
+    const closed = Promise.withResolvers<void>();
+    server.close(() => closed.resolve());
+    await closed.promise;
+    expect(code).toBe(1);
+    expect(out).toMatch(/^ok +vm live +/m);
+    expect(out).toMatch(/^fail +vm dead .*\n +→ start the VM/m);
+    expect(out).toMatch(/^ok +journal +nothing written yet$/m);
+  });
+
+  it('tells a wrong configuration as one finding among others', async () => {
+    const config = await configure('stat: /x');
+    const { out, code } = await lazaret(['doctor', '--config', config, '--json']);
+    const checks = out
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    expect(code).toBe(1);
+    expect(checks[0]).toMatchObject({ name: 'configuration', status: 'fail' });
+    expect(checks[0].detail).toContain(':1:1: stat: ');
+    expect(checks.map(({ name }) => name)).toContain('node');
+  });
+});
+
+describe('config', () => {
+  it('tells that it is right, or every error with 78', async () => {
+    const config = await configure('state: /x');
+    expect(await lazaret(['config', 'check', '--config', config])).toMatchObject({
+      code: 0,
+      out: `the configuration is right: ${config}\n`,
+    });
+    await configure('state: x');
+    expect(await lazaret(['config', 'check', '--config', config])).toMatchObject({ code: 78, out: '' });
+  });
+
+  it('prints its JSON Schema', async () => {
+    const { out, code } = await lazaret(['config', 'schema']);
+    expect(code).toBe(0);
+    expect(JSON.parse(out)).toMatchObject({ type: 'object', properties: { policy: { type: 'object' } } });
+  });
+});
