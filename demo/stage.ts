@@ -17,7 +17,7 @@ export const DEMO_HASHES = join(packageRoot, 'demo', 'hashes', 'demo.txt');
 export const DEMO_PATCH = join(packageRoot, 'demo', 'patches', 'sshd-hardening.yaml');
 
 /** The agent as one file, as `npm run build:agent` leaves it. */
-const PACKED_AGENT = join(packageRoot, 'dist', 'lazaret-agent');
+export const PACKED_AGENT = join(packageRoot, 'dist', 'lazaret-agent');
 
 export interface Stage {
   readonly guest: DemoGuest;

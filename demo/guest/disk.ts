@@ -21,26 +21,20 @@ export async function buildDisk(parts: GuestParts, root: string, image: string):
   ]);
 }
 
-/** Sets an extended attribute of a file on an image that no guest has open. */
-export async function setAttribute(
-  parts: GuestParts,
-  image: string,
-  path: string,
-  name: string,
-  value: string,
-): Promise<void> {
-  await run(parts.debugfs, ['-w', '-R', `ea_set ${path} ${name} ${value}`, image]);
-}
+/** Runs one command of debugfs(8) on an image that no guest has mounted; returns what it printed. */
+export const editDisk = (parts: GuestParts, image: string, command: string): Promise<string> =>
+  debugfs(parts, ['-w', '-R', command, image]);
 
-/** The value of an extended attribute as the image has it; undefined when there is none. */
-export async function readAttribute(
-  parts: GuestParts,
-  image: string,
-  path: string,
-  name: string,
-): Promise<string | undefined> {
-  const { stdout } = await run(parts.debugfs, ['-R', `ea_get ${path} ${name}`, image]);
-  return /^\S+ \(\d+\) = "(.*)"$/m.exec(stdout)?.[1];
+/** The same for looking only; what a running guest has synced is there. */
+export const inspectDisk = (parts: GuestParts, image: string, command: string): Promise<string> =>
+  debugfs(parts, ['-R', command, image]);
+
+/** The program exits with 0 whatever happens: what it has to complain about stands below its own name. */
+async function debugfs(parts: GuestParts, args: readonly string[]): Promise<string> {
+  const { stdout, stderr } = await run(parts.debugfs, args);
+  const complaints = stderr.split('\n').filter((line) => line !== '' && !line.startsWith('debugfs '));
+  if (complaints.length > 0) throw new Error(`debugfs ${args.join(' ')}: ${complaints.join('; ')}`);
+  return stdout;
 }
 
 function sizeOf(root: string): number {

@@ -29,7 +29,10 @@ afterEach(() => {
 
 describe('findGuestParts', () => {
   it('finds programs in PATH and the newest kernel of the named folder', () => {
-    machine(['qemu-system-x86_64', 'busybox', 'mke2fs', 'debugfs'], ['6.1.0-9-cloud', '6.1.0-56-cloud']);
+    machine(
+      ['qemu-system-x86_64', 'busybox', 'mke2fs', 'debugfs', 'setpriv'],
+      ['6.1.0-9-cloud', '6.1.0-56-cloud'],
+    );
     expect(findGuestParts().parts).toMatchObject({
       qemu: join(directory, 'bin', 'qemu-system-x86_64'),
       kernel: join(directory, 'boot', 'vmlinuz-6.1.0-56-cloud'),
@@ -38,14 +41,14 @@ describe('findGuestParts', () => {
   });
 
   it('says what is missing and how to get it', () => {
-    machine(['busybox', 'mke2fs', 'debugfs'], ['6.1.0-9-cloud']);
+    machine(['busybox', 'mke2fs', 'debugfs', 'setpriv'], ['6.1.0-9-cloud']);
     expect(findGuestParts().missing).toEqual([
       { what: 'qemu-system-x86_64', get: 'apt-get install qemu-system-x86' },
     ]);
   });
 
   it('does not take modules without their kernel', () => {
-    machine(['qemu-system-x86_64', 'busybox', 'mke2fs', 'debugfs'], []);
+    machine(['qemu-system-x86_64', 'busybox', 'mke2fs', 'debugfs', 'setpriv'], []);
     vi.stubEnv('XDG_CACHE_HOME', directory);
     mkdirSync(join(directory, 'lib', 'modules', '6.1.0-9-cloud'), { recursive: true });
     const { parts, missing } = findGuestParts();

@@ -15,6 +15,7 @@ export interface GuestParts {
   readonly busybox: string;
   readonly mke2fs: string;
   readonly debugfs: string;
+  readonly setpriv: string;
 }
 
 export interface MissingPart {
@@ -35,9 +36,10 @@ export function findGuestParts(): FoundParts {
   const busybox = findProgram('busybox');
   const mke2fs = findProgram('mke2fs');
   const debugfs = findProgram('debugfs');
+  const setpriv = findProgram('setpriv');
   const kernel = findKernel();
-  if (qemu && busybox && mke2fs && debugfs && kernel) {
-    return { parts: { qemu, busybox, mke2fs, debugfs, ...kernel } };
+  if (qemu && busybox && mke2fs && debugfs && setpriv && kernel) {
+    return { parts: { qemu, busybox, mke2fs, debugfs, setpriv, ...kernel } };
   }
   const missing: MissingPart[] = [];
   const lack = (there: unknown, what: string, get: string): void => {
@@ -46,6 +48,7 @@ export function findGuestParts(): FoundParts {
   lack(qemu, 'qemu-system-x86_64', 'apt-get install qemu-system-x86');
   lack(busybox, 'busybox', 'apt-get install busybox-static');
   lack(mke2fs && debugfs, 'mke2fs and debugfs', 'apt-get install e2fsprogs');
+  lack(setpriv, 'setpriv', 'apt-get install util-linux');
   lack(
     kernel,
     'a readable kernel with its modules',

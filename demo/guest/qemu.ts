@@ -47,6 +47,7 @@ export class QemuGuest implements DemoGuest {
   readonly accelerator: Accelerator;
   readonly socket: string;
   readonly image: string;
+  readonly parts: GuestParts;
   /** What SMBIOS tells the guest. */
   readonly uuid: string = randomUUID();
   private readonly directory: string;
@@ -61,10 +62,13 @@ export class QemuGuest implements DemoGuest {
   private constructor(request: GuestRequest, accelerator: Accelerator) {
     this.accelerator = accelerator;
     this.kind = accelerator === 'kvm' ? 'a QEMU guest on KVM' : 'a QEMU guest, emulated (TCG)';
+    this.parts = request.parts;
     this.directory = request.directory;
     this.socket = join(this.directory, 'agent.sock');
     this.image = join(this.directory, 'root.img');
-    const child = spawn(request.parts.qemu, this.commandLine(request.parts.kernel), {
+    const { setpriv, qemu, kernel } = request.parts;
+    // Should this process be killed outright, QEMU goes with it.
+    const child = spawn(setpriv, ['--pdeathsig', 'KILL', qemu, ...this.commandLine(kernel)], {
       stdio: ['pipe', 'pipe', 'pipe'],
     });
     this.child = child;
@@ -83,6 +87,7 @@ export class QemuGuest implements DemoGuest {
     } catch (cause) {
       const log = guest.log();
       await guest.close();
+      request.signal?.throwIfAborted();
       throw new Error(`the guest did not come up; its last words were:\n${log}`, { cause });
     }
   }

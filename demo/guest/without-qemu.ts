@@ -15,7 +15,7 @@ import type { DemoGuest } from './guest.ts';
 export interface FolderGuestRequest {
   /** The guest's files. */
   readonly tree: string;
-   /** For the socket and the agent's state; removed with the guest. */
+  /** For the socket and the agent's state; removed with the guest. */
   readonly directory: string;
   readonly signal?: AbortSignal;
 }
@@ -89,7 +89,7 @@ export class FolderGuest implements DemoGuest {
     mkdirSync(dirname(copy), { recursive: true });
     copyFileSync(join(this.tree, IMPLANT_PATH), copy);
     // 'spawn' comes when the program has taken the place of the child's copy of this process.
-    await once(this.spawn(copy, ['1000000'], 'sleep'), 'spawn');
+    await once(this.spawn(copy, ['3600'], 'sleep'), 'spawn');
     rmSync(copy);
   }
 
