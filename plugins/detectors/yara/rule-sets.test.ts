@@ -1,0 +1,25 @@
+import { expect, it } from 'vitest';
+import { declarations } from './declarations.ts';
+import { ruleSets } from './rule-sets.ts';
+
+const setsOf = (...sources: string[]): number[][] => {
+  const files = sources.map((text, place) => ({ ...declarations(text), place }));
+  return ruleSets(files).map((set) => set.map(({ place }) => place));
+};
+
+it('keeps together what does not clash', () => {
+  expect(setsOf('rule a {', 'rule b {', 'import "pe" rule c {')).toEqual([[0, 1, 2]]);
+});
+
+it('parts equal names, and goes on filling the first set', () => {
+  expect(setsOf('rule a {', 'rule a {', 'rule b {', 'rule a {')).toEqual([[0, 2], [1], [3]]);
+});
+
+it('leaves a file with a global rule alone', () => {
+  expect(setsOf('global rule a {', 'rule b {', 'global rule c {')).toEqual([[0], [1], [2]]);
+});
+
+it('parts a rule from a module of the same name, whichever comes first', () => {
+  expect(setsOf('rule pe {', 'import "pe" rule b {')).toEqual([[0], [1]]);
+  expect(setsOf('import "pe" rule b {', 'rule pe {')).toEqual([[0], [1]]);
+});

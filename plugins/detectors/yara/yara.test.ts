@@ -1,0 +1,219 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { type Detection, type Detector, PluginError } from 'lazaret/plugin';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { answersOf, fileSubject } from '../../../test/conformance/subjects.ts';
+import { need } from '../../../test/need.ts';
+import type { Engine } from './engine.ts';
+import { nativeEngine } from './native-engine.ts';
+import { readRuleFiles } from './rule-files.ts';
+import { wasmEngine } from './wasm-engine.ts';
+import { YaraDetector } from './yara-detector.ts';
+
+const FIXTURES = path.join(import.meta.dirname, 'fixtures');
+const fixture = (name: string): string => path.join(FIXTURES, name);
+const sample = (name: string): string => path.join(FIXTURES, 'samples', name);
+const SAMPLES = ['clean.txt', 'marked.txt', 'first.txt', 'second.txt', 'odd.txt', 'empty', 'broken.elf'];
+
+const SETTINGS = { deadlineMs: 20_000, processes: 2, maxMatches: 1_000 };
+const open = async (engine: Engine, rules: string[], settings = {}): Promise<Detector> =>
+  YaraDetector.open(engine, await readRuleFiles(rules), { ...SETTINGS, ...settings });
+
+const tryNative = (): Engine | undefined => {
+  try {
+    return nativeEngine();
+  } catch {
+    return undefined;
+  }
+};
+const native = tryNative();
+const there = need({
+  what: 'the native YARA engine',
+  there: native !== undefined,
+  get: 'npm install --include=optional, on x64 Linux with glibc',
+});
+const ENGINES = [...(there && native ? [native] : []), wasmEngine()];
+
+describe.each(ENGINES)('the $name engine', (engine) => {
+  let detector: Detector;
+  beforeAll(async () => {
+    detector = await open(engine, [fixture('rules')]);
+  });
+  afterAll(() => detector.close());
+
+  const detectionsOf = async (file: string): Promise<readonly Detection[]> => {
+    const subject = fileSubject(file);
+    const answer = (await answersOf(detector, [subject])).get(subject.id);
+    if (answer === undefined || !('detections' in answer))
+      throw new Error(`no detections: ${JSON.stringify(answer)}`);
+    return answer.detections;
+  };
+
+  it('finds what a rule describes, and says so in the words of its metadata', async () => {
+    expect(await detectionsOf(sample('marked.txt'))).toEqual([
+      {
+        judgement: 'malicious',
+        name: 'marker',
+        source: 'marker.yar',
+        description: 'Finds the inert marker of these fixtures',
+        attack: ['T1059.004', 'T1059'],
+      },
+    ]);
+  });
+
+  it('finds nothing in a clean file', async () => {
+    expect(await detectionsOf(sample('clean.txt'))).toEqual([]);
+  });
+
+  it('scans an empty file', async () => {
+    expect(await detectionsOf(sample('empty'))).toMatchObject([{ name: 'empty_file' }]);
+  });
+
+  it('scans a malformed file', async () => {
+    expect(await detectionsOf(sample('broken.elf'))).toMatchObject([
+      { name: 'broken_elf', source: 'elf.yara' },
+    ]);
+  });
+
+  it('keeps rules of equal names in two files apart', async () => {
+    const one = { name: 'same_name', source: path.join('clash', 'one.yar'), description: 'one' };
+    const two = { name: 'same_name', source: path.join('clash', 'two.yar'), description: 'two' };
+    expect(await detectionsOf(sample('first.txt'))).toMatchObject([one]);
+    expect(await detectionsOf(sample('second.txt'))).toMatchObject([two]);
+  });
+
+  it('takes a rule at its word when it only suspects, and reports no private rule', async () => {
+    const found = await detectionsOf(sample('odd.txt'));
+    expect(found.map(({ name, judgement }) => [name, judgement]).sort()).toEqual([
+      ['elf', 'malicious'],
+      ['suspicious_text', 'suspicious'],
+    ]);
+  });
+
+  it('answers a file that has vanished with the reason', async () => {
+    const subject = fileSubject(sample('never-was'));
+    expect((await answersOf(detector, [subject])).get(subject.id)).toMatchObject({ unscanned: 'vanished' });
+    const folder = { ...fileSubject(sample('empty')), content: FIXTURES };
+    expect((await answersOf(detector, [folder])).get(folder.id)).toMatchObject({ unscanned: 'not-regular' });
+  });
+
+  it('ends a rule that does not finish at the deadline, and goes on with the other files', async () => {
+    const bounded = await open(engine, [fixture('runaway.yar')], { deadlineMs: 500, processes: 1 });
+    try {
+      const before = Array.from({ length: 5 }, () => fileSubject(sample('clean.txt')));
+      const runaway = fileSubject(sample('runaway.txt'));
+      const after = fileSubject(sample('marked.txt'));
+      const answers = await answersOf(bounded, [...before, runaway, after]);
+      expect(answers.get(runaway.id)).toMatchObject({ unscanned: 'deadline' });
+      expect(answers.get(after.id)).toMatchObject({ detections: [{ name: 'benign_marker' }] });
+      for (const { id } of before) expect(answers.get(id)).toEqual({ subject: id, detections: [] });
+    } finally {
+      await bounded.close();
+    }
+  });
+
+  it('ends a scan that is aborted, without a verdict', async () => {
+    const slow = await open(engine, [fixture('runaway.yar')], { processes: 1 });
+    try {
+      const abort = new AbortController();
+      const first = fileSubject(sample('clean.txt'));
+      const runaway = fileSubject(sample('runaway.txt'));
+      const answers: unknown[] = [];
+      for await (const answer of slow.detect([first, runaway], abort.signal)) {
+        answers.push(answer);
+        abort.abort();
+      }
+      expect(answers).toEqual([
+        { subject: first.id, detections: [] },
+        { subject: runaway.id, unscanned: 'cancelled' },
+      ]);
+    } finally {
+      await slow.close();
+    }
+  });
+
+  it('names each rule file that does not compile, with its line, and runs the others', async () => {
+    const mixed = await open(engine, [fixture('faulty'), fixture('rules/marker.yar')]);
+    try {
+      const named = mixed.problems.map(({ file, line, message }) => [path.basename(file), line, message]);
+      expect(named.sort()).toEqual([
+        ['borrows.yar', 5, expect.stringContaining('unknown identifier `marker`')],
+        ['external.yar', 4, expect.stringContaining('unknown identifier `filename`')],
+        ['include.yar', 2, expect.stringContaining('include is not supported')],
+        ['syntax.yar', 6, expect.stringContaining('syntax error')],
+      ]);
+      const subject = fileSubject(sample('marked.txt'));
+      expect((await answersOf(mixed, [subject])).get(subject.id)).toMatchObject({
+        detections: [{ name: 'marker' }],
+      });
+      expect(mixed.engine.signatureCount).toBe(4);
+    } finally {
+      await mixed.close();
+    }
+  });
+
+  it('refuses to start with no rule that compiles', async () => {
+    const failing = open(engine, [fixture('faulty')]);
+    await expect(failing).rejects.toBeInstanceOf(PluginError);
+    await expect(failing).rejects.toMatchObject({ code: 'bad-signatures' });
+  });
+
+  it('looks for no more matches of a pattern than it may', async () => {
+    const folder = await mkdtemp(path.join(tmpdir(), 'lazaret-yara-'));
+    await writeFile(path.join(folder, 'many.yar'), 'rule many { strings: $a = "abc" condition: #a == 7 }');
+    await writeFile(path.join(folder, 'content'), 'abc'.repeat(5_000));
+    const bounded = await open(engine, [folder], { maxMatches: 7 });
+    try {
+      const subject = fileSubject(path.join(folder, 'content'));
+      expect((await answersOf(bounded, [subject])).get(subject.id)).toMatchObject({
+        detections: [{ name: 'many' }],
+      });
+    } finally {
+      await bounded.close();
+      await rm(folder, { recursive: true });
+    }
+  });
+});
+
+it.runIf(ENGINES.length === 2)('both engines say the same of the same files', async () => {
+  const rules = [fixture('rules'), fixture('runaway.yar'), fixture('faulty')];
+  const subjects = SAMPLES.map((name) => fileSubject(sample(name)));
+  const said: unknown[] = [];
+  for (const engine of ENGINES) {
+    const detector = await open(engine, rules);
+    const answers = await answersOf(detector, subjects);
+    await detector.close();
+    said.push({
+      problems: detector.problems,
+      signatures: detector.engine.signatures,
+      answers: subjects.map(({ id, content }) => {
+        const answer = answers.get(id);
+        if (answer === undefined || !('detections' in answer)) return [content, answer];
+        const detections = answer.detections.toSorted((a, b) => `${a.source}`.localeCompare(`${b.source}`));
+        return [content, detections];
+      }),
+    });
+  }
+  expect(said[0]).toEqual(said[1]);
+  expect(JSON.stringify(said[0])).toContain('same_name');
+});
+
+describe('the rules that are named', () => {
+  it('are refused when they are not there', async () => {
+    await expect(readRuleFiles([fixture('nowhere')])).rejects.toMatchObject({ code: 'bad-signatures' });
+  });
+
+  it('are read once, whatever leads to them, and without a byte order mark', async () => {
+    const folder = await mkdtemp(path.join(tmpdir(), 'lazaret-yara-'));
+    await writeFile(path.join(folder, 'a.yar'), '\ufeffrule a { condition: true }');
+    await writeFile(path.join(folder, 'b.yara'), Buffer.from([0x2f, 0x2f, 0xff]));
+    await writeFile(path.join(folder, 'c.txt'), 'no rule file');
+    const { files, problems } = await readRuleFiles([folder, path.join(folder, 'a.yar')]);
+    expect(files.map(({ name, text }) => [name, text])).toEqual([['a.yar', 'rule a { condition: true }']]);
+    expect(problems).toEqual([
+      { file: path.join(folder, 'b.yara'), message: expect.stringContaining('UTF-8') },
+    ]);
+    await rm(folder, { recursive: true });
+  });
+});
