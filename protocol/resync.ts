@@ -14,7 +14,9 @@
  * is the host itself, which may end the session anyway.
  *
  * The host may have repeated its preamble before the first echo arrived, so echoes of the same nonce can
- * still be on the way when TLS begins; the host drops those that stand before the first byte of TLS.
+ * still be on the way when TLS begins. A host drops those that stand before the first byte of TLS; or, if its
+ * TLS reads the socket by itself, it then sends one preamble with a fresh nonce, once, and begins TLS behind
+ * that echo.
  */
 import { ProtocolError } from './error.ts';
 import { LIMITS } from './limits.ts';
@@ -35,25 +37,35 @@ export type Resynced =
   /** Bytes of the session that the last preamble began (or, before the first one, leftovers to drop). */
   | { readonly kind: 'bytes'; readonly bytes: Buffer };
 
-/** The agent's side: splits the incoming stream at preambles. Holds back at most one unfinished preamble. */
+/**
+ * The agent's side: splits the incoming stream at preambles. Bytes of a session are passed on at once, also when
+ * they look like the beginning of MAGIC: one TLS record in 256 ends so, and who held those bytes back would wait
+ * for a host that waits for him. Should a preamble follow indeed, it ends the session that got them too much.
+ */
 export class PreambleScanner {
+  /** The end of what came that may begin a preamble, and how much of it was passed on. */
   private held: Buffer = EMPTY;
+  private passed = 0;
 
   *push(chunk: Buffer): Generator<Resynced> {
     let rest = this.held.length > 0 ? Buffer.concat([this.held, chunk]) : chunk;
-    this.held = EMPTY;
-    for (;;) {
-      const at = rest.indexOf(MAGIC);
-      if (at < 0 || at + PREAMBLE_BYTES > rest.length) {
-        const end = at >= 0 ? at : rest.length - partialLength(rest, MAGIC);
-        if (end > 0) yield { kind: 'bytes', bytes: rest.subarray(0, end) };
-        this.held = rest.subarray(end);
-        return;
-      }
-      if (at > 0) yield { kind: 'bytes', bytes: rest.subarray(0, at) };
-      yield { kind: 'preamble', nonce: rest.subarray(at + MAGIC.length, at + PREAMBLE_BYTES) };
-      rest = rest.subarray(at + PREAMBLE_BYTES);
+    let passed = this.passed;
+    for (let at = rest.indexOf(MAGIC); at >= 0; at = rest.indexOf(MAGIC)) {
+      if (at > passed) yield { kind: 'bytes', bytes: rest.subarray(passed, at) };
+      const end = at + PREAMBLE_BYTES;
+      if (end > rest.length) return this.hold(rest.subarray(at), Math.max(passed - at, 0));
+      yield { kind: 'preamble', nonce: rest.subarray(at + MAGIC.length, end) };
+      rest = rest.subarray(end);
+      passed = Math.max(passed - end, 0);
     }
+    if (rest.length > passed) yield { kind: 'bytes', bytes: rest.subarray(passed) };
+    const partial = partialLength(rest, MAGIC);
+    this.hold(rest.subarray(rest.length - partial), partial);
+  }
+
+  private hold(bytes: Buffer, passed: number): void {
+    this.held = bytes;
+    this.passed = passed;
   }
 }
 

@@ -18,6 +18,7 @@ import type { Exchange } from './exchange.ts';
 import { Session } from './guest-session.ts';
 import type { Link } from './link.ts';
 import type { Admission, GuestSession, OpenChannel } from './session.ts';
+import { ignoreHandled } from './tls.ts';
 
 /** Heartbeats that may stay out before the guest counts as silent. */
 const MISSED_HEARTBEATS = 2;
@@ -34,7 +35,8 @@ export async function logIn(
   const login = await lines.next(link.deadlines.login);
   if (login.type !== 'login') throw lines.exchange.violate('its first line is no login request');
   const admission = await decide(login, agentKey, admit).catch(async (error: unknown) => {
-    await refuse(lines.exchange, error, link.deadlines.login);
+    // An agent that went away meanwhile is refused all the same.
+    await refuse(lines.exchange, error, link.deadlines.login).catch(ignoreHandled);
     await link.close();
     throw error;
   });
