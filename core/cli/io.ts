@@ -32,9 +32,15 @@ const outputOf = (stream: Stream): Output => ({
   },
 });
 
-/** The process's own. A reader that has gone (`lazaret findings | head`) ends the process quietly. */
+const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
+
+/** The process's own. A reader that has gone (`lazaret findings | head`) counts as an interrupt. */
 export function processIo(): Io {
-  for (const stream of [process.stdout, process.stderr]) stream.on('error', endWhenReaderIsGone);
+  const listeners = new Set<() => void>();
+  const interrupt = () => {
+    for (const listener of listeners) listener();
+  };
+  for (const stream of [process.stdout, process.stderr]) onReaderGone(stream, interrupt);
   return {
     stdout: outputOf(process.stdout),
     stderr: outputOf(process.stderr),
@@ -46,17 +52,24 @@ export function processIo(): Io {
       process.exitCode = code;
     },
     onInterrupt(listener) {
-      const signals = ['SIGINT', 'SIGTERM'] as const;
-      for (const signal of signals) process.on(signal, listener);
+      if (listeners.size === 0) for (const signal of SIGNALS) process.on(signal, interrupt);
+      listeners.add(listener);
       return () => {
-        for (const signal of signals) process.off(signal, listener);
+        listeners.delete(listener);
+        if (listeners.size === 0) for (const signal of SIGNALS) process.off(signal, interrupt);
       };
     },
     abort: (code) => process.exit(code),
   };
 }
 
-function endWhenReaderIsGone(error: NodeJS.ErrnoException): void {
-  if (error.code === 'EPIPE') process.exit(process.exitCode ?? 0);
-  throw error;
+/** Calls `listener` once; what is written to the stream after that goes nowhere. */
+function onReaderGone(stream: Stream, listener: () => void): void {
+  let gone = false;
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (gone) return;
+    if (error.code !== 'EPIPE') throw error;
+    gone = true;
+    listener();
+  });
 }
