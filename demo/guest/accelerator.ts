@@ -31,7 +31,7 @@ export async function probeAccelerator(parts: GuestParts, directory: string): Pr
   sector.writeUInt16BE(0x55aa, 510);
   const image = join(directory, 'probe.img');
   writeFileSync(image, sector);
-  return (await boots(parts.qemu, image)) ? 'kvm' : 'tcg';
+  return (await boots(parts, image)) ? 'kvm' : 'tcg';
 }
 
 function canOpenKvm(): boolean {
@@ -43,10 +43,11 @@ function canOpenKvm(): boolean {
   }
 }
 
-function boots(qemu: string, image: string): Promise<boolean> {
+function boots({ setpriv, qemu }: GuestParts, image: string): Promise<boolean> {
   const child = spawn(
-    qemu,
+    setpriv,
     [
+      ...['--pdeathsig', 'KILL', qemu],
       ...['-accel', 'kvm', '-m', '16', '-nodefaults', '-no-user-config', '-display', 'none'],
       ...['-device', 'isa-debug-exit,iobase=0xf4,iosize=4'],
       ...['-drive', `format=raw,if=floppy,file=${image}`],

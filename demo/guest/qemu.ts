@@ -32,14 +32,12 @@ const PORT = 'org.lazaret.agent.0';
 export async function bootGuest(request: GuestRequest): Promise<QemuGuest> {
   const { parts, directory } = request;
   const image = join(directory, 'root.img');
-  const [accelerator] = await Promise.all([
-    probeAccelerator(parts, directory),
-    buildDisk(parts, request.tree, image),
-  ]);
+  const probing = probeAccelerator(parts, directory);
+  await buildDisk(parts, request.tree, image).finally(() => probing);
   await request.prepareImage?.(image);
   writeFileSync(join(directory, 'initramfs'), buildInitramfs(parts));
   request.signal?.throwIfAborted();
-  return QemuGuest.start(request, accelerator);
+  return QemuGuest.start(request, await probing);
 }
 
 export class QemuGuest implements DemoGuest {
