@@ -24,9 +24,10 @@ const NEXT_STEP: Readonly<Record<string, string>> = {
     'find out why the agent has a new key before anything else: a guest that was reinstalled has one, and so has an impostor',
 };
 
-export function exitCodeOf(error: unknown): number {
+/** `failed` is what the command exits with when it was asked rightly and could not do it. */
+export function exitCodeOf(error: unknown, failed: number): number {
   if (error instanceof UsageError) return EXIT.usage;
-  return error instanceof ConfigError ? EXIT.configuration : EXIT.failed;
+  return error instanceof ConfigError ? EXIT.configuration : failed;
 }
 
 /** `lazaret: <message> (<code>)`, its causes and the next step, each on a line of its own; with `debug` the stack. */

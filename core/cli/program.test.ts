@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { cleanReport, finding, report, vm } from '../../test/records.ts';
 import { ChannelError } from '../channel/error.ts';
 import type { Settings } from '../config/index.ts';
+import { StoreError } from '../error.ts';
 import type { ScanReport, ScanRequest } from '../scan/report.ts';
 import { StateDatabase } from '../store/database.ts';
 import { FindingStore } from '../store/findings.ts';
@@ -42,7 +43,11 @@ type Scan = (
 ) => Promise<ScanReport>;
 
 /** Runs a command line; `scan` plays the engine. */
-async function lazaret(args: readonly string[], scan?: Scan, terminal = false): Promise<Outcome> {
+async function lazaret(
+  args: readonly string[],
+  scan?: Scan | 'no engine',
+  terminal = false,
+): Promise<Outcome> {
   const text = { out: '', err: '' };
   const interrupts = new Set<() => void>();
   const requests: ScanRequest[] = [];
@@ -74,6 +79,7 @@ async function lazaret(args: readonly string[], scan?: Scan, terminal = false): 
     { events }: Parameters<Parameters<typeof runCommandLine>[2]['startEngine']>[1],
   ): Promise<Engine> => {
     settings = given;
+    if (scan === 'no engine') throw new StoreError('in-use', 'another process works on it');
     return {
       scanner: {
         scan: (request, { signal }) => {
@@ -215,6 +221,11 @@ describe('scan', () => {
     );
     expect(outcome.out).toContain('1 malicious\n');
     expect(outcome.calls).toEqual(['close']);
+  });
+
+  it('exits with 2, not 1, when it cannot even begin', async () => {
+    const outcome = await lazaret(['scan', '--socket', 'a', '--state', '/dev/null/x'], 'no engine');
+    expect(outcome).toMatchObject({ code: 2, err: 'lazaret: another process works on it (in-use)\n' });
   });
 
   it('exits with 1 when malware was found and nothing was missed', async () => {

@@ -6,10 +6,13 @@ import { loadSettings, type Settings } from '../config/index.ts';
 import type { EventSink } from '../events/sink.ts';
 import type { StartEngine } from './engine.ts';
 import { exitCodeOf, renderError } from './error.ts';
+import { EXIT } from './exit.ts';
 import type { Io } from './io.ts';
 import { jsonLine } from './json.ts';
-import { type Paint, paintFor } from './style.ts';
+import { ProgressBar } from './progress.ts';
+import { type Paint, paintFor, type Shade } from './style.ts';
 import { type Column, renderTable } from './table.ts';
+import { harmless } from './text.ts';
 
 /** What commands are made with. */
 export interface Context {
@@ -35,6 +38,7 @@ export class Run<Options extends object = object> {
   /** Colours of stdout, and of stderr. */
   readonly paint: Paint;
   readonly paintNote: Paint;
+  readonly progress: ProgressBar;
 
   constructor(io: Io, args: readonly string[], options: Options & CommonOptions) {
     this.io = io;
@@ -42,6 +46,7 @@ export class Run<Options extends object = object> {
     this.options = options;
     this.paint = paintFor(io.stdout, io.env, options.color);
     this.paintNote = paintFor(io.stderr, io.env, options.color);
+    this.progress = new ProgressBar(io.stderr);
   }
 
   get json(): boolean {
@@ -62,8 +67,9 @@ export class Run<Options extends object = object> {
     this.io.stdout.write(`${text}\n`);
   }
 
-  /** To stderr: what a program that reads stdout has no use for. */
+  /** To stderr: what a program that reads stdout has no use for. A progress bar makes way. */
   note(text: string): void {
+    this.progress.clear();
     this.io.stderr.write(`${text}\n`);
   }
 
@@ -91,23 +97,30 @@ export class Run<Options extends object = object> {
   }
 
   printError(error: unknown): void {
-    this.io.stderr.write(renderError(error, this.paintNote, this.options.debug === true));
+    this.note(renderError(error, this.paintNote, this.options.debug === true).trimEnd());
   }
 
   /** What the engine logs goes to stderr: warnings always, the rest with --debug. */
   get logger(): Logger {
-    const debug = this.options.debug === true;
-    const log = (level: string) => (message: string, facts?: object) =>
-      this.io.stderr.write(jsonLine({ level, message, ...facts }));
+    const log = (shade: Shade, level: string) => (message: string, facts?: object) =>
+      this.note(
+        `${this.paintNote(shade, `${level}:`)} ${harmless(message)}${facts ? ` ${jsonLine(facts).trimEnd()}` : ''}`,
+      );
     const silent = (): void => undefined;
-    return { debug: debug ? log('debug') : silent, info: debug ? log('info') : silent, warn: log('warn') };
+    const debug = this.options.debug === true;
+    return {
+      debug: debug ? log('faint', 'debug') : silent,
+      info: debug ? log('faint', 'info') : silent,
+      warn: log('warning', 'warning'),
+    };
   }
 }
 
-/** An action for commander: runs `work`, whose result is the exit code, and tells the error that it throws. */
+/** An action for commander: runs `work`, whose result is the exit code; tells the error that it throws, and exits with `failed`. */
 export function perform<Options extends object>(
   context: Context,
   work: (run: Run<Options>) => Promise<number>,
+  failed: number = EXIT.failed,
 ): (this: Command) => Promise<void> {
   return async function (this: Command) {
     const run = new Run<Options>(context.io, this.args, this.optsWithGlobals());
@@ -115,7 +128,7 @@ export function perform<Options extends object>(
       context.io.exitCode = await work(run);
     } catch (error) {
       run.printError(error);
-      context.io.exitCode = exitCodeOf(error);
+      context.io.exitCode = exitCodeOf(error, failed);
     }
   };
 }

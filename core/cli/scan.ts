@@ -7,7 +7,6 @@ import type { Engine } from './engine.ts';
 import { UsageError } from './error.ts';
 import { EXIT } from './exit.ts';
 import { interruptible } from './interrupt.ts';
-import { ProgressBar } from './progress.ts';
 import { type Context, noEvents, perform, type Run } from './run.ts';
 import { isIncomplete, problemLines, renderReport } from './scan-report.ts';
 import { type TargetOptions, targetOf } from './scan-target.ts';
@@ -42,7 +41,7 @@ export function registerScan(program: Command, context: Context): void {
     .option('--name <name>', 'with --socket: what to call the guest')
     .option('--rules <path...>', 'with --socket: YARA rule files, or directories of them')
     .option('--hashes <file...>', 'with --socket: lists of hashes of known malware')
-    .action(perform<ScanOptions>(context, (run) => scan(run, context)));
+    .action(perform<ScanOptions>(context, (run) => scan(run, context), EXIT.incomplete));
 }
 
 async function scan(run: Run<ScanOptions>, context: Context): Promise<number> {
@@ -98,16 +97,14 @@ async function scanOne(
   { mode, roots, signal }: Order,
 ): Promise<number> {
   const dryRun = run.options.dryRun === true;
-  const bar = new ProgressBar(run.io.stderr);
-  bar.begin(domain.name);
+  run.progress.begin(domain.name);
   try {
-    const onProgress = bar.update.bind(bar);
+    const onProgress = run.progress.update.bind(run.progress);
     const report = await engine.scanner.scan({ domain, mode, dryRun, roots }, { onProgress, signal });
-    bar.clear();
+    run.progress.clear();
     show(run, report, dryRun);
     return exitCodeOfReport(report);
   } catch (error) {
-    bar.clear();
     run.printError(error);
     return EXIT.incomplete;
   }
