@@ -1,5 +1,6 @@
 /** How a command that failed tells so. */
 import { CodedError } from '../../protocol/index.ts';
+import { PluginError } from '../api/error.ts';
 import { ConfigError } from '../error.ts';
 import { EXIT } from './exit.ts';
 import type { Paint } from './style.ts';
@@ -27,8 +28,12 @@ const NEXT_STEP: Readonly<Record<string, string>> = {
 /** `failed` is what the command exits with when it was asked rightly and could not do it. */
 export function exitCodeOf(error: unknown, failed: number): number {
   if (error instanceof UsageError) return EXIT.usage;
-  return error instanceof ConfigError ? EXIT.configuration : failed;
+  return isConfigurationError(error) ? EXIT.configuration : failed;
 }
+
+/** Its message has one line an error. */
+const isConfigurationError = (error: unknown): error is Error =>
+  error instanceof ConfigError || (error instanceof PluginError && error.code === 'bad-options');
 
 /** `lazaret: <message> (<code>)`, its causes and the next step, each on a line of its own; with `debug` the stack. */
 export function renderError(error: unknown, paint: Paint, debug: boolean): string {
@@ -47,7 +52,7 @@ export function renderError(error: unknown, paint: Paint, debug: boolean): strin
 function summaryOf(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);
   const code = codeOf(error);
-  if (error instanceof ConfigError && message.includes('\n')) {
+  if (isConfigurationError(error) && message.includes('\n')) {
     return `the configuration has errors (${code})\n${message
       .split('\n')
       .map((line) => `  ${harmless(line)}`)

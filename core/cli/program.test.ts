@@ -179,7 +179,6 @@ describe('scan', () => {
     expect(outcome.settings?.state).toBe(state);
     expect(outcome.settings?.plugins).toEqual({
       yara: { enabled: true, rules: [rules, rules] },
-      hashset: { enabled: false },
     });
     expect(outcome.calls).toEqual(['close']);
   });

@@ -35,18 +35,18 @@ async function socketTarget(run: Run<TargetOptions>, socket: string): Promise<Ta
   if (run.args.length > 0) throw new UsageError('--socket names the VM by itself: leave the other names out');
   const { name, rules, hashes, config } = run.options;
   const base = config === undefined ? run.withState(defaults()) : await run.settings();
-  const plugins = { ...base.plugins };
-  // Where nothing is configured, a detector without signatures has nothing to do.
-  if (rules || config === undefined) plugins.yara = signatures('rules', rules);
-  if (hashes || config === undefined) plugins.hashset = signatures('lists', hashes);
+  const plugins = {
+    ...base.plugins,
+    ...(rules && { yara: { ...base.plugins.yara, enabled: true, rules: existing(rules) } }),
+    ...(hashes && { hashset: { ...base.plugins.hashset, enabled: true, lists: existing(hashes) } }),
+  };
   return { settings: { ...base, plugins }, domains: [bareSocket(socket, name)] };
 }
 
-function signatures(option: string, paths: readonly string[] = []): Settings['plugins'][string] {
-  const absolute = paths.map((path) => resolve(path));
-  const missing = absolute.find((path) => !existsSync(path));
+function existing(paths: readonly string[]): string[] {
+  const missing = paths.find((path) => !existsSync(path));
   if (missing !== undefined) throw new UsageError(`there is no ${missing}`);
-  return paths.length === 0 ? { enabled: false } : { enabled: true, [option]: absolute };
+  return paths.map((path) => resolve(path));
 }
 
 /** The configured guests of these names or ids; all of them when none is named. */
