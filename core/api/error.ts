@@ -2,6 +2,7 @@ import { CodedError } from '../../protocol/index.ts';
 
 export type PluginErrorCode =
   | 'bad-options'
+  | 'unsupported-api'
   | 'bad-signatures'
   | 'bad-bundle'
   | 'engine-unavailable'

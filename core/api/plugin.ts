@@ -38,7 +38,8 @@ export interface PluginContext<Options> {
   readonly signal: AbortSignal;
 }
 
-interface Kinds {
+/** What `setup` gives, by kind. */
+export interface Kinds {
   detector: Detector;
   remediation: Remediation;
   patch: PatchSource;
@@ -51,6 +52,8 @@ export interface PluginMeta<Kind extends PluginKind = PluginKind> {
   readonly id: string;
   readonly version: string;
   readonly description: string;
+  /** The API_VERSION that it was made for. Built-ins leave it out: they change with the host. */
+  readonly api?: number;
 }
 
 export interface Plugin<Kind extends PluginKind = PluginKind, Options = unknown> {
@@ -61,7 +64,7 @@ export interface Plugin<Kind extends PluginKind = PluginKind, Options = unknown>
   setup(context: PluginContext<Options>): Promise<Kinds[Kind]> | Kinds[Kind];
 }
 
-export type AnyPlugin = { [Kind in PluginKind]: Plugin<Kind, never> }[PluginKind];
+export type AnyPlugin = { [Kind in PluginKind]: Plugin<Kind> }[PluginKind];
 
 /** Declares a plugin. The default export of its package. */
 export function definePlugin<Kind extends PluginKind, Options>(

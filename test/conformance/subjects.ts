@@ -1,7 +1,13 @@
 /** Subjects for trying a detector, as the host hands them over. */
 import { createHash, randomUUID } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
-import type { Answer, Detector, FileSubject, ProcessSubject, Subject } from '../../core/api/index.ts';
+import type { Answer, Detector, FileSubject, Logger, ProcessSubject, Subject } from '../../core/api/index.ts';
+
+export const silent: Logger = {
+  debug: () => undefined,
+  info: () => undefined,
+  warn: () => undefined,
+};
 
 /** The subject for a host file; for one that is not there, as if it had vanished after it was hashed. */
 export function fileSubject(content: string): FileSubject {
