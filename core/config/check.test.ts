@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { DEADLINES } from '../../protocol/index.ts';
 import { ConfigError } from '../error.ts';
 import { check } from './load.ts';
 import { defaults } from './schema.ts';
@@ -60,8 +61,8 @@ const WRONG: readonly [what: string, text: string, lines: readonly string[]][] =
   ],
   [
     'a time without a unit',
-    'policy:\n  deadlines:\n    detect: 30',
-    ['3:5: policy.deadlines.detect: expected a time such as 500ms, 30s, 5min or 2h, more than 0 (got 30)'],
+    'policy:\n  deadlines:\n    login: 30',
+    ['3:5: policy.deadlines.login: expected a time such as 500ms, 30s, 5min or 2h, more than 0 (got 30)'],
   ],
   [
     'a count of zero',
@@ -191,10 +192,15 @@ it('reads sizes and times', () => {
   const settings = check([
     {
       file: 'a.yaml',
-      text: 'spool: {bytes: 4KiB}\npolicy: {maxFileBytes: 1000, deadlines: {detect: 5min, command: 500ms}}',
+      text: 'spool: {bytes: 4KiB}\npolicy: {maxFileBytes: 1000, deadlines: {login: 5min, command: 500ms}}',
     },
   ]);
   expect(settings.spool.bytes).toBe(4096);
   expect(settings.policy.maxFileBytes).toBe(1000);
-  expect(settings.policy.deadlines).toEqual({ detect: 300_000, command: 500 });
+  expect(settings.policy.deadlines).toMatchObject({ login: 300_000, command: 500 });
+});
+
+it('has the deadlines of the contract as its defaults', () => {
+  const { deadlines } = defaults().policy;
+  expect(DEADLINES).toMatchObject(deadlines);
 });

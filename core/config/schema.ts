@@ -51,13 +51,13 @@ const inventory = mapping({
   maxTime: duration().prefault('2h').describe('How long a guest may take to list its files.'),
 });
 
+/** Those of the contract (`DEADLINES`) that depend on how fast guests are. */
 const deadlines = mapping({
-  detect: duration()
-    .prefault('2min')
-    .describe('How long detectors may take for one batch of content; what is open then is unscanned.'),
-  command: duration()
-    .prefault('1min')
-    .describe('How long a command stays valid; an agent refuses it afterwards.'),
+  resync: duration().prefault('5s').describe('For an agent to answer at all.'),
+  tls: duration().prefault('10s').describe('For the handshake.'),
+  login: duration().prefault('10s').describe('For the login.'),
+  command: duration().prefault('30s').describe('For the answer to one command.'),
+  streamIdle: duration().prefault('15s').describe('Without a byte of a listing or a content.'),
 });
 
 const policy = mapping({
@@ -83,7 +83,7 @@ const policy = mapping({
     .default(false)
     .describe('Do not cross into other file systems than those of the scanned paths.'),
   inventory: inventory.prefault({}).describe('Bounds on listing the files of a guest.'),
-  deadlines: deadlines.prefault({}).describe('Deadlines of single steps.'),
+  deadlines: deadlines.prefault({}).describe('How long a guest may let us wait before it counts as silent.'),
 });
 
 const vmName = () => {
