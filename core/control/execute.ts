@@ -1,0 +1,170 @@
+/**
+ * How a guest is acted upon, always and only here: refuse what is protected or not granted, put content that
+ * would be lost into the vault, write down the intent, send, write down the outcome.
+ *
+ * A command whose answer did not come has an open intent. At the next connection `reconcile` sends the same
+ * command again, byte for byte: the agent answers a repeated id with its first outcome, so whatever is
+ * retried, a command is carried out at most once and has one outcome.
+ */
+import { randomUUID } from 'node:crypto';
+import { setTimeout as pause } from 'node:timers/promises';
+import { DEADLINES, type Instruction, type Outcome, type SealedInstruction } from '../../protocol/index.ts';
+import type { InstructionSet } from '../capability/instruction-set.ts';
+import { ChannelError } from '../channel/error.ts';
+import type { GuestSession } from '../channel/session.ts';
+import { InstructionError } from '../error.ts';
+import type { ActionJournal } from '../store/action-journal.ts';
+import type { ActionRecord, VmRecord } from '../store/records.ts';
+import { NeverTouch } from './never-touch.ts';
+import type { Vault } from './vault.ts';
+
+/** A guest that can be acted upon: logged in, its instruction set granted. */
+export interface ActingGuest {
+  readonly vm: VmRecord;
+  readonly session: GuestSession;
+  readonly instructionSet: InstructionSet;
+  /** What was learnt of this guest in its inventory; without it, protection goes by path alone. */
+  readonly neverTouch?: NeverTouch;
+}
+
+export type ActionRequest = { readonly finding?: string } & (
+  | {
+      readonly instruction: Extract<Instruction, { name: 'contain:file' }>;
+      /** The host file that has the content: it goes into the vault first. */
+      readonly content: { readonly file: string; readonly size: number };
+    }
+  | { readonly instruction: Exclude<Instruction, { name: 'contain:file' }> }
+);
+
+/** An action whose outcome is known. */
+export type ClosedAction = ActionRecord & { readonly outcome: Outcome };
+
+export interface ExecutorParts {
+  readonly journal: ActionJournal;
+  readonly vault: Vault;
+  /** Milliseconds since 1970. */
+  readonly clock?: () => number;
+}
+
+const TRIES = 3;
+const RETRY_MILLISECONDS = 200;
+
+export class ActionExecutor {
+  private readonly journal: ActionJournal;
+  private readonly vault: Vault;
+  private readonly clock: () => number;
+
+  constructor({ journal, vault, clock = Date.now }: ExecutorParts) {
+    this.journal = journal;
+    this.vault = vault;
+    this.clock = clock;
+  }
+
+  /**
+   * Carries out one instruction; resolves with its outcome, whatever that is. Throws InstructionError
+   * `not-granted` or `protected` (nothing was sent), or `outcome-unknown` (the channel was lost: reconciled at
+   * the next connection); StoreError when it could not be written down, and then nothing was sent either. An
+   * aborted `signal` keeps it from being begun; once the intent is written it is not cut short.
+   */
+  async perform(guest: ActingGuest, request: ActionRequest, signal?: AbortSignal): Promise<ClosedAction> {
+    requireAllowed(guest, request.instruction);
+    signal?.throwIfAborted();
+    const intent = this.intentOf(guest, request);
+    if ('content' in request) await this.intoVault(intent, request);
+    this.journal.intent(intent);
+    return this.carryOut(guest, intent);
+  }
+
+  /**
+   * Closes what an earlier session of this guest left open; gives what it came to. To be called after the
+   * grant and before anything else is done.
+   */
+  async reconcile(guest: ActingGuest): Promise<readonly ClosedAction[]> {
+    const closed: ClosedAction[] = [];
+    for (const intent of this.journal.open(guest.vm.id)) closed.push(await this.carryOut(guest, intent));
+    await this.settleVault(guest.vm.id);
+    return closed;
+  }
+
+  private intentOf({ vm, session, instructionSet }: ActingGuest, request: ActionRequest): ActionRecord {
+    const now = this.clock();
+    return {
+      id: randomUUID(),
+      vm: vm.id,
+      ...(request.finding !== undefined && { finding: request.finding }),
+      instructionSet: instructionSet.id,
+      epoch: session.epoch,
+      expires: now + DEADLINES.command,
+      instruction: request.instruction,
+      intentAt: now,
+    };
+  }
+
+  private async intoVault(
+    intent: ActionRecord,
+    { instruction, content }: Extract<ActionRequest, { content: unknown }>,
+  ): Promise<void> {
+    const { path, sha256 } = instruction.target;
+    await this.vault.hold(content.file, {
+      id: randomUUID(),
+      vm: intent.vm,
+      ...(intent.finding !== undefined && { finding: intent.finding }),
+      action: intent.id,
+      path,
+      sha256,
+      size: content.size,
+      at: intent.intentAt,
+    });
+  }
+
+  private async carryOut({ session }: ActingGuest, intent: ActionRecord): Promise<ClosedAction> {
+    const { id, epoch, expires, instruction } = intent;
+    const outcome = await sendUntilAnswered(session, { id, epoch, expires, instruction });
+    const closed = requireClosed(this.journal.outcome(id, outcome, this.clock()));
+    await this.vault.settle(closed);
+    return closed;
+  }
+
+  /** What a crash left between the journal and the vault. */
+  private async settleVault(vm: string): Promise<void> {
+    await this.vault.dropUnclaimed(vm, (action) => this.journal.find(action) !== undefined);
+    for (const action of this.journal.list({ vm })) if (action.outcome) await this.vault.settle(action);
+  }
+}
+
+function requireAllowed(guest: ActingGuest, instruction: Instruction): void {
+  const { name } = instruction;
+  if (!guest.instructionSet.instructions.includes(name)) {
+    throw new InstructionError('not-granted', `the instruction set of this guest does not have ${name}`);
+  }
+  const reason = (guest.neverTouch ?? new NeverTouch()).reason(instruction);
+  if (reason !== undefined) throw new InstructionError('protected', reason);
+}
+
+/** A request that the agent turned away (it was busy) is tried again in the same session, under the same id. */
+async function sendUntilAnswered(session: GuestSession, sealed: SealedInstruction): Promise<Outcome> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await session.send(sealed);
+    } catch (cause) {
+      const turnedAway = cause instanceof ChannelError && cause.code === 'refused';
+      if (!turnedAway || attempt === TRIES) throw unknownOutcome(sealed, cause);
+      await pause(RETRY_MILLISECONDS);
+    }
+  }
+}
+
+const unknownOutcome = ({ id, instruction }: SealedInstruction, cause: unknown): InstructionError =>
+  new InstructionError(
+    'outcome-unknown',
+    `the guest did not answer ${instruction.name} (${id}); it is asked again at the next connection: ${
+      cause instanceof Error ? cause.message : String(cause)
+    }`,
+    { cause },
+  );
+
+function requireClosed(action: ActionRecord): ClosedAction {
+  const { outcome } = action;
+  if (!outcome) throw new TypeError(`the action ${action.id} was closed without an outcome`);
+  return { ...action, outcome };
+}

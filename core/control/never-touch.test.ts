@@ -1,0 +1,168 @@
+import { describe, expect, test } from 'vitest';
+import { type FileTarget, GuestPath, type ProcessTarget, type WireBytes } from '../../protocol/index.ts';
+import { NeverTouch } from './never-touch.ts';
+
+const file = (path: WireBytes, ino = '7'): FileTarget => ({ path, dev: '1', ino, sha256: 'a'.repeat(64) });
+const running = (over: Partial<ProcessTarget> = {}): ProcessTarget => ({
+  pid: 500,
+  start: '9',
+  executable: { dev: '1', ino: '7' },
+  ...over,
+});
+const path = (text: string) => GuestPath.of(text);
+
+const PROTECTED = [
+  '/sbin/init',
+  '/usr/sbin/init',
+  '/lib/systemd/systemd',
+  '/usr/lib/systemd/systemd-logind',
+  '/usr/lib/x86_64-linux-gnu/systemd/libsystemd-shared-252.so',
+  '/lib64/ld-linux-x86-64.so.2',
+  '/usr/lib/x86_64-linux-gnu/libc.so.6',
+  '/lib/x86_64-linux-gnu/libc-2.31.so',
+  '/lib/ld-musl-x86_64.so.1',
+  '/lib/libc.musl-x86_64.so.1',
+  '/boot/vmlinuz-6.1.0-18-amd64',
+  '/boot/efi/EFI/debian/grubx64.efi',
+  '/vmlinuz',
+  '/usr/lib/modules/6.1.0/kernel/fs/ext4/ext4.ko',
+  '/bin/sh',
+  '/usr/bin/bash',
+  '/bin/busybox',
+  '/usr/bin/sudo',
+  '/bin/su',
+  '/bin/login',
+  '/lib/x86_64-linux-gnu/security/pam_unix.so',
+  '/lib/x86_64-linux-gnu/libpam.so.0',
+  '/etc/pam.d/sshd',
+  '/etc/shadow',
+  '/usr/bin/dpkg',
+  '/usr/bin/apt-get',
+  '/usr/lib/apt/methods/http',
+  '/usr/bin/rpm',
+  '/sbin/apk',
+  '/var/lib/dpkg/status',
+  '/usr/sbin/sshd',
+  '/usr/lib/openssh/sftp-server',
+  '/usr/libexec/openssh/sshd-session',
+  '/usr/sbin/lazaret-agent',
+  '/usr/bin/lazaret-agent.new',
+  '/usr/local/bin/lazaret-agent',
+  '/usr/lib/lazaret-agent/main.js',
+  '/var/lib/lazaret-agent/key.pem',
+  '//bin///bash',
+];
+
+const FREE = [
+  '/tmp/bash',
+  '/home/x/bin/bash',
+  '/usr/local/bin/bash',
+  '/bin/bashful',
+  '/bin/sh/x',
+  '/etc/shadow.bak',
+  '/etc/ld.so.preload',
+  '/etc/cron.d/evil',
+  '/etc/systemd/system/evil.service',
+  '/usr/lib/systemd/system/evil.service',
+  '/tmp/lazaret-agent',
+  '/usr/lib/libcurl.so.4',
+  '/usr/lib/libcx.so',
+  '/var/lib/lazaret-agents',
+  '/bootleg',
+];
+
+describe('files', () => {
+  const list = new NeverTouch();
+  test.each(PROTECTED)('%s is protected', (name) => {
+    expect(list.fileReason(file(name))).toContain('never touched');
+  });
+  test.each(FREE)('%s is not', (name) => {
+    expect(list.fileReason(file(name))).toBeUndefined();
+  });
+
+  test('another name of a protected file is protected, once the inventory showed it', () => {
+    const own = new NeverTouch();
+    const hardLink = file('/tmp/.x', '55');
+    expect(own.fileReason(hardLink)).toBeUndefined();
+    own.observe(path('/usr/bin/bash'), '1', '55');
+    expect(own.fileReason(hardLink)).toContain('a shell');
+    expect(own.fileReason({ ...hardLink, dev: '2' })).toBeUndefined();
+    own.observe(path('/tmp/harmless'), '1', '56');
+    expect(own.fileReason(file('/tmp/.y', '56'))).toBeUndefined();
+  });
+
+  test('the operator’s paths are protected with all below them, and nothing beside them', () => {
+    const own = new NeverTouch([path('/srv/shop/'), path('/opt/licence.key')]);
+    expect(own.fileReason(file('/srv/shop'))).toContain('operator');
+    expect(own.fileReason(file('/srv/shop/a/b'))).toContain('operator');
+    expect(own.fileReason(file('/opt/licence.key'))).toContain('operator');
+    expect(own.fileReason(file('/srv/shopping'))).toBeUndefined();
+    expect(new NeverTouch([path('/')]).fileReason(file('/anything'))).toContain('operator');
+  });
+
+  test('bytes that are no text neither match by accident nor escape', () => {
+    const inModules = { b64: Buffer.from('/lib/modules/\xff\n.ko', 'latin1').toString('base64') };
+    expect(list.fileReason(file(inModules))).toContain('kernel module');
+    expect(list.fileReason(file('/tmp/x\n/bin/bash'))).toBeUndefined();
+    const own = new NeverTouch([GuestPath.of({ b64: Buffer.from('/x/\xff', 'latin1').toString('base64') })]);
+    expect(own.fileReason(file({ b64: Buffer.from('/x/\xff/y', 'latin1').toString('base64') }))).toContain(
+      'operator',
+    );
+    expect(own.fileReason(file('/x/ÿ'))).toBeUndefined();
+  });
+});
+
+describe('processes', () => {
+  test('the first process and kernel threads are protected', () => {
+    const list = new NeverTouch();
+    expect(list.processReason(running({ pid: 1 }))).toContain('pid 1');
+    expect(list.processReason(running({ executable: { dev: '0', ino: '0' } }))).toContain('kernel thread');
+    const thread = { type: 'process' as const, uid: 0, name: 'kworker', commandLine: [] };
+    list.observeProcess({ ...thread, pid: 77, parent: 2, start: '3' });
+    expect(list.processReason(running({ pid: 77, start: '3' }))).toContain('kernel thread');
+    expect(list.processReason(running({ pid: 77, start: '4' }))).toBeUndefined();
+  });
+
+  test('what runs a protected file is protected, also when an update took its name away', () => {
+    const list = new NeverTouch();
+    expect(list.processReason(running())).toBeUndefined();
+    list.observeProcess({
+      type: 'process',
+      pid: 900,
+      parent: 1,
+      start: '3',
+      uid: 0,
+      name: 'sshd',
+      commandLine: [],
+      executable: { path: '/usr/sbin/sshd', dev: '1', ino: '7', deleted: true, inMemory: false },
+    });
+    expect(list.processReason(running())).toContain('the SSH server');
+  });
+
+  test('a program in memory is not protected by the name it gives itself', () => {
+    const list = new NeverTouch();
+    list.observeProcess({
+      type: 'process',
+      pid: 500,
+      parent: 1,
+      start: '9',
+      uid: 0,
+      name: 'x',
+      commandLine: [],
+      executable: { path: '/bin/bash', dev: '1', ino: '7', deleted: true, inMemory: true },
+    });
+    expect(list.processReason(running())).toBeUndefined();
+  });
+});
+
+test('an update may change a protected file, and may not remove it', () => {
+  const list = new NeverTouch();
+  const target = { path: '/etc/pam.d/sshd', expect: 'a'.repeat(64), content: 'b'.repeat(64) };
+  expect(list.reason({ name: 'update:file', target })).toBeUndefined();
+  expect(list.reason({ name: 'update:file', target: { ...target, content: null } })).toContain(
+    'never touched',
+  );
+  expect(list.reason({ name: 'contain:file', target: file('/bin/sh') })).toContain('a shell');
+  expect(list.reason({ name: 'delete:file', target: file('/bin/sh') })).toContain('a shell');
+  expect(list.reason({ name: 'stop:process', target: running({ pid: 1 }) })).toContain('pid 1');
+});
