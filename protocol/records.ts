@@ -21,11 +21,12 @@ import { LIMITS } from './limits.ts';
 export const RECORD = { open: 1, data: 2, end: 3, fail: 4 } as const;
 export type RecordKind = (typeof RECORD)[keyof typeof RECORD];
 export const RECORD_HEADER_BYTES = 9;
+const EMPTY = Buffer.alloc(0);
 
 export interface ContentRecord {
   readonly kind: RecordKind;
   readonly index: number;
-  /** A view into the received chunk where it lay in one piece; not to be kept past the next push. */
+  /** A view into a buffer that will be used again: not to be kept past the next push. */
   readonly payload: Buffer;
 }
 
@@ -43,35 +44,47 @@ export function encodeRecord(kind: RecordKind, index: number, payload: Uint8Arra
 
 /** Takes records out of a byte stream, however it is cut. Holds at most one unfinished record. */
 export class RecordSplitter {
-  private held: Buffer[] = [];
-  private heldBytes = 0;
-  private wantedBytes = RECORD_HEADER_BYTES;
+  /** Where a record that comes in several chunks is put together; one buffer, for it is most of the traffic. */
+  private assembly: Buffer = EMPTY;
+  private assembled = 0;
+  /** The beginning of a record, where the last chunk ended. */
+  private rest: Buffer = EMPTY;
 
   *push(chunk: Buffer): Generator<ContentRecord> {
-    this.held.push(chunk);
-    this.heldBytes += chunk.length;
-    if (this.heldBytes < this.wantedBytes) return;
-    let rest = this.held.length === 1 ? chunk : Buffer.concat(this.held);
-    this.held = [];
-    this.heldBytes = 0;
-    for (;;) {
-      const record = readRecord(rest);
-      if (typeof record === 'number') {
-        this.wantedBytes = record;
-        break;
-      }
+    let at = 0;
+    if (this.rest.length > 0) this.append(this.rest, 0, this.rest.length);
+    this.rest = EMPTY;
+    while (this.assembled > 0) {
+      const record = readRecord(this.assembly.subarray(0, this.assembled));
+      if (typeof record !== 'number') {
+        this.assembled = 0;
+        yield record;
+      } else if (at < chunk.length) {
+        at = this.append(chunk, at, record - this.assembled);
+      } else return;
+    }
+    let rest = chunk.subarray(at);
+    for (let record = readRecord(rest); typeof record !== 'number'; record = readRecord(rest)) {
       rest = rest.subarray(RECORD_HEADER_BYTES + record.payload.length);
       yield record;
     }
-    if (rest.length > 0) {
-      this.held = [rest];
-      this.heldBytes = rest.length;
-    }
+    this.rest = rest;
   }
 
   /** Call at the end of the stream: throws `malformed-record` when a record is unfinished. */
   end(): void {
-    if (this.heldBytes > 0) throw new ProtocolError('malformed-record', 'the stream ends within a record');
+    if (this.assembled > 0 || this.rest.length > 0) {
+      throw new ProtocolError('malformed-record', 'the stream ends within a record');
+    }
+  }
+
+  /** Puts up to `wanted` bytes of `chunk` behind the unfinished record; returns where it stopped. */
+  private append(chunk: Buffer, from: number, wanted: number): number {
+    if (this.assembly.length === 0)
+      this.assembly = Buffer.allocUnsafe(RECORD_HEADER_BYTES + LIMITS.recordBytes);
+    const copied = chunk.copy(this.assembly, this.assembled, from, from + wanted);
+    this.assembled += copied;
+    return from + copied;
   }
 }
 

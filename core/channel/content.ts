@@ -27,15 +27,10 @@ export class ContentReader {
     this.maxFileBytes = maxFileBytes;
   }
 
-  /** The records that these chunks complete; throws ProtocolError. */
-  read(chunks: readonly Buffer[]): ContentRecord[] {
-    const records: ContentRecord[] = [];
-    for (const chunk of chunks) {
-      for (const record of this.splitter.push(chunk)) {
-        this.check(record);
-        records.push(record);
-      }
-    }
+  /** The records that a chunk completes; their payloads hold until the next call. Throws ProtocolError. */
+  read(chunk: Buffer): ContentRecord[] {
+    const records = Array.from(this.splitter.push(chunk));
+    for (const record of records) this.check(record);
     return records;
   }
 

@@ -32,6 +32,9 @@ export class Exchange {
   private complete = false;
   private failure: ChannelError | undefined;
   private wake: (() => void) | undefined;
+  private deadline = 0;
+  private timer: NodeJS.Timeout | undefined;
+  private timerDue = 0;
   /** False where the guest may not earn an allowance with what it sends. */
   countsAsPayload = true;
 
@@ -49,6 +52,7 @@ export class Exchange {
     stream.on('error', () => this.change());
     stream.on('close', () => {
       signal?.removeEventListener('abort', abort);
+      clearTimeout(this.timer);
       this.change(() => this.settleClosed());
     });
   }
@@ -187,13 +191,13 @@ export class Exchange {
   private async until(ready: () => boolean, within: number): Promise<void> {
     if (ready() && !this.failure) return;
     const begun = performance.now();
+    this.deadline = begun + within;
     for (;;) {
       if (this.failure) throw this.failure;
       if (ready()) break;
       if (this.link.failure) throw this.link.failure;
-      const left = within - (performance.now() - begun);
-      if (left <= 0 || this.isTooSlow()) throw this.link.fail(silent());
-      await this.changeWithin(left);
+      if (performance.now() >= this.deadline || this.isTooSlow()) throw this.link.fail(silent());
+      await this.changed();
     }
     this.waitedMs += performance.now() - begun;
   }
@@ -202,16 +206,30 @@ export class Exchange {
     return this.waitedMs > PATIENCE.milliseconds + this.receivedBytes / PATIENCE.bytesPerMillisecond;
   }
 
-  private changeWithin(milliseconds: number): Promise<void> {
+  private changed(): Promise<void> {
+    this.armTimer();
     return new Promise((resolve) => {
-      const finish = () => {
-        clearTimeout(timer);
+      this.wake = () => {
         this.wake = undefined;
         resolve();
       };
-      const timer = setTimeout(() => afterPendingInput(finish), Math.min(milliseconds, 2 ** 31 - 1));
-      this.wake = finish;
     });
+  }
+
+  /** One timer serves many waits: it wakes the present one when it is late, and is set again otherwise. */
+  private armTimer(): void {
+    if (this.timer && this.timerDue <= this.deadline) return;
+    clearTimeout(this.timer);
+    this.timerDue = this.deadline;
+    const left = Math.ceil(this.deadline - performance.now());
+    this.timer = setTimeout(() => this.onTimer(), left);
+  }
+
+  private onTimer(): void {
+    this.timer = undefined;
+    if (!this.wake) return;
+    if (performance.now() >= this.deadline) afterPendingInput(() => this.wake?.());
+    else this.armTimer();
   }
 }
 

@@ -94,8 +94,10 @@ export class Session implements GuestSession {
       for (;;) {
         const chunks = await exchange.next(streamIdle);
         if (!chunks) break;
-        const records = exchange.guard(() => reader.read(chunks));
-        if (records.length > 0) yield records;
+        for (const chunk of chunks) {
+          const records = exchange.guard(() => reader.read(chunk));
+          if (records.length > 0) yield records;
+        }
       }
       if (!exchange.guard(() => reader.isComplete())) throw exchange.violate('content of files is missing');
     } finally {

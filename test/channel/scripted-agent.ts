@@ -105,6 +105,7 @@ export class ScriptedAgent implements AsyncDisposable {
       cert: keys.certificate,
       requestCert: true,
       rejectUnauthorized: false,
+      ciphers: TLS.ciphers,
       minVersion: tls?.minVersion ?? TLS.minVersion,
       maxVersion: tls?.maxVersion ?? TLS.maxVersion,
       ALPNProtocols: tls?.alpn ?? [TLS.alpn],
@@ -164,7 +165,10 @@ function over(socket: Socket): Duplex {
     readableHighWaterMark: 1 << 20,
     writableHighWaterMark: 1 << 20,
     read: () => void socket.resume(),
-    write: (chunk, _encoding, done) => void socket.write(chunk, () => done()),
+    write: (chunk, _encoding, done) => {
+      if (socket.write(chunk)) done();
+      else socket.once('drain', done);
+    },
     destroy: (_error, done) => done(null),
   });
   socket.on('close', () => stream.destroy());
