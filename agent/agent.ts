@@ -1,0 +1,75 @@
+/** The agent as its sessions see it: what outlives every one of them. */
+import { closeSync, realpathSync } from 'node:fs';
+import { join } from 'node:path';
+import { INSTRUCTION_NAMES, type InstructionName } from '../protocol/index.ts';
+import { Actor } from './act/actor.ts';
+import { Journal } from './act/journal.ts';
+import { Protection } from './act/protection.ts';
+import { Allegiance } from './allegiance.ts';
+import { messageOf, StartError } from './error.ts';
+import { clearStaged, stagedDirectory } from './handlers/staging.ts';
+import { type Identity, loadIdentity } from './identity.ts';
+import { pidfdOpen } from './linux/calls.ts';
+import { errnoOf } from './linux/error.ts';
+import { Root } from './linux/root.ts';
+import { openStateDirectory } from './state.ts';
+
+export interface Agent {
+  readonly identity: Identity;
+  readonly root: Root;
+  /** The state directory. */
+  readonly state: string;
+  readonly denied: ReadonlySet<InstructionName>;
+  /** What this process can do here, unless the administrator denies it. */
+  readonly able: ReadonlySet<InstructionName>;
+  readonly allegiance: Allegiance;
+  readonly actor: Actor;
+  readonly protection: Protection;
+  /** One line for the operator; nothing untrusted goes in unescaped. */
+  log(line: string): void;
+}
+
+export interface AgentOptions {
+  /** The directory that is the guest's `/`. */
+  readonly root: string;
+  readonly state: string;
+  readonly denied: ReadonlySet<InstructionName>;
+  /** Files that only the guest's administrator changes: the program and its configuration. */
+  readonly ownFiles: readonly string[];
+  log(line: string): void;
+}
+
+/** Makes ready for sessions, and brings what an earlier run left unfinished to an end. Throws StartError. */
+export async function startAgent({ root: path, state, denied, ownFiles, log }: AgentOptions): Promise<Agent> {
+  openStateDirectory(state);
+  clearStaged(state);
+  const root = openRoot(path);
+  const journal = new Journal(state);
+  const directories = [state, stagedDirectory(state), join(state, 'commands')];
+  const protection = new Protection({ directories, files: ownFiles });
+  const actor = new Actor({ root, protection, journal, denied, log });
+  await actor.reconcile();
+  const identity = await loadIdentity(state);
+  const allegiance = new Allegiance(state);
+  return { identity, root, state, denied, able: abilities(), allegiance, actor, protection, log };
+}
+
+function openRoot(path: string): Root {
+  try {
+    return new Root(realpathSync(path));
+  } catch (cause) {
+    throw new StartError('no-root', `the root ${path} cannot be opened: ${messageOf(cause)}`, { cause });
+  }
+}
+
+/** Without being root less will succeed, but nothing is impossible; without pidfds no process is safe to stop. */
+function abilities(): Set<InstructionName> {
+  const able = new Set<InstructionName>(INSTRUCTION_NAMES);
+  try {
+    closeSync(pidfdOpen(process.pid));
+  } catch (error) {
+    if (errnoOf(error) === undefined) throw error;
+    able.delete('stop:process');
+  }
+  return able;
+}

@@ -1,0 +1,87 @@
+/** What this guest can do, as `query features` answers it. */
+import { closeSync, readFileSync } from 'node:fs';
+import { arch, release } from 'node:os';
+import { type Features, GuestPath, LIMITS, toPairs } from '../protocol/index.ts';
+import type { Agent } from './agent.ts';
+import { errnoOf } from './linux/error.ts';
+import { fileSystems } from './linux/mounts.ts';
+import type { Root } from './linux/root.ts';
+
+const LONGEST_LABEL = 256;
+/** The program that tells which package manager there is. */
+const PACKAGE_MANAGERS = {
+  apt: 'usr/bin/apt-get',
+  dnf: 'usr/bin/dnf',
+  yum: 'usr/bin/yum',
+  zypper: 'usr/bin/zypper',
+  apk: 'sbin/apk',
+  pacman: 'usr/bin/pacman',
+} as const;
+
+export function queryFeatures({ root, able, denied }: Agent): Features {
+  const packageManager = Object.entries(PACKAGE_MANAGERS).find(([, program]) => isThere(root, program))?.[0];
+  const uid = process.geteuid?.() ?? 0;
+  return {
+    versions: ['1.0'],
+    profiles: ['er'],
+    pairs: toPairs([...able].filter((name) => !denied.has(name))),
+    'x-lazaret': {
+      os: { ...osRelease(root), kernel: release(), arch: arch() },
+      init: init(root),
+      ...(packageManager && { packageManager }),
+      privileges: { uid, root: uid === 0 },
+      fileSystems: fileSystems(root),
+      denied: [...denied],
+      limits: { stagedBytes: LIMITS.stagedBytes, contentFiles: LIMITS.contentFiles },
+    },
+  };
+}
+
+/** os-release(5); the first place is a link to the second in most systems. */
+function osRelease(root: Root): { id: string; version: string; name: string } {
+  const text = ['etc/os-release', 'usr/lib/os-release'].map((file) => readText(root, file)).find(Boolean);
+  const { ID, VERSION_ID, PRETTY_NAME } = parseAssignments(text ?? '');
+  return { id: label(ID ?? 'linux'), version: label(VERSION_ID ?? ''), name: label(PRETTY_NAME ?? 'Linux') };
+}
+
+const label = (text: string): string => text.slice(0, LONGEST_LABEL);
+
+export function parseAssignments(text: string): Record<string, string> {
+  const found: Record<string, string> = Object.create(null);
+  for (const [, key = '', quoted, plain] of text.matchAll(/^([A-Z_]+)=(?:["'](.*)["']|(.*))$/gm)) {
+    found[key] = quoted ?? plain ?? '';
+  }
+  return found;
+}
+
+function init(root: Root): string {
+  if (isThere(root, 'run/systemd/system')) return 'systemd';
+  if (isThere(root, 'run/openrc')) return 'openrc';
+  return root.isWhole ? label(readFileSync('/proc/1/comm', 'utf8').trim()) : 'none';
+}
+
+/** Undefined when there is no such regular file. */
+function readText(root: Root, path: string): string | undefined {
+  try {
+    const file = root.openRegular(GuestPath.of(`/${path}`));
+    if (!file) return undefined;
+    try {
+      return readFileSync(file.descriptor, 'utf8');
+    } finally {
+      closeSync(file.descriptor);
+    }
+  } catch (error) {
+    if (errnoOf(error) === undefined) throw error;
+    return undefined;
+  }
+}
+
+function isThere(root: Root, path: string): boolean {
+  try {
+    closeSync(root.openHandle(GuestPath.of(`/${path}`)));
+    return true;
+  } catch (error) {
+    if (errnoOf(error) === undefined) throw error;
+    return false;
+  }
+}

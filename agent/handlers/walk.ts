@@ -1,0 +1,231 @@
+/** A walk over the trees below some roots, line by line as the host reads them. */
+import { closeSync } from 'node:fs';
+import {
+  encodeBytes,
+  GuestPath,
+  type InventoryLine,
+  type InventoryRequest,
+  LIMITS,
+} from '../../protocol/index.ts';
+import { messageOf } from '../error.ts';
+import { openDirectory } from '../linux/calls.ts';
+import { type DirectoryEntry, ENTRY, readEntries } from '../linux/directory.ts';
+import { errnoOf } from '../linux/error.ts';
+import type { Root } from '../linux/root.ts';
+import { FileStatus } from '../linux/status.ts';
+
+type Fault = Extract<InventoryLine, { type: 'fault' }>['fault'];
+
+/** A directory that is still to be listed: its path in the guest, and where that stands below its tree's top. */
+interface Pending {
+  readonly path: Buffer;
+  readonly depth: number;
+}
+
+const SLASH = Buffer.from('/');
+const HERE = Buffer.from('.');
+const PLAIN_NAME = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/;
+
+export class Walk {
+  private readonly request: InventoryRequest;
+  private readonly root: Root;
+  /** Whether a directory (`dev:ino`) is the agent's own, and left out. */
+  private readonly isOwn: (identity: string) => boolean;
+  private readonly excludes: ReadonlySet<string>;
+  private readonly deadline: number;
+  private readonly status = new FileStatus();
+  private entries = 0;
+  private files = 0;
+  private directories = 0;
+  private bytes = 0;
+  private limit: 'entries' | 'time' | undefined;
+  private isTooDeep = false;
+
+  constructor(request: InventoryRequest, root: Root, isOwn: (identity: string) => boolean) {
+    this.request = request;
+    this.root = root;
+    this.isOwn = isOwn;
+    this.excludes = new Set(request.excludes.map((path) => keyOf(withoutTail(GuestPath.of(path)).bytes)));
+    this.deadline = performance.now() + request.maxSeconds * 1000;
+  }
+
+  /** NDJSON, `end` last; an empty string now and then, so that the caller can take turns. */
+  *lines(): Generator<string> {
+    for (const path of this.request.roots.map((root) => withoutTail(GuestPath.of(root)))) {
+      if (!this.isExcluded(path.bytes)) yield* this.tree(path);
+    }
+    const { files, directories, bytes } = this;
+    const limit = this.limit ?? (this.isTooDeep ? 'depth' : undefined);
+    yield toLine({ type: 'end', files, directories, bytes, ...(limit && { limit }) });
+  }
+
+  private *tree(path: GuestPath): Generator<string> {
+    let top: number;
+    try {
+      top = this.root.openDirectory(path);
+    } catch (error) {
+      if (errnoOf(error) === 'ENOTDIR') yield* this.single(path);
+      else yield this.fault(path.bytes, error);
+      return;
+    }
+    try {
+      yield* this.below(top, path);
+    } finally {
+      closeSync(top);
+    }
+  }
+
+  /** Paths are opened below the tree's top, which is what "one file system" is measured from. */
+  private *below(top: number, { bytes }: GuestPath): Generator<string> {
+    const start = bytes.equals(SLASH) ? bytes.length : bytes.length + 1;
+    const stack: Pending[] = [{ path: bytes, depth: 0 }];
+    for (let next = stack.pop(); next && !this.limit; next = stack.pop()) {
+      const relative = next.depth === 0 ? HERE : next.path.subarray(start);
+      let directory: number;
+      try {
+        directory = openDirectory(top, relative, { oneMount: this.request.oneFileSystem });
+      } catch (error) {
+        if (errnoOf(error) !== 'EXDEV') yield this.fault(next.path, error);
+        continue;
+      }
+      try {
+        yield* this.directory(directory, next, stack);
+      } catch (error) {
+        yield this.fault(next.path, error);
+      } finally {
+        closeSync(directory);
+      }
+    }
+  }
+
+  private *directory(directory: number, { path, depth }: Pending, stack: Pending[]): Generator<string> {
+    const { identity, dev } = FileStatus.ofDescriptor(directory);
+    if (this.isOwn(identity)) return;
+    this.directories++;
+    const head = `{"type":"directory","path":${JSON.stringify(encodeBytes(path))},"dev":"${dev}","files":[`;
+    let listed: string[] = [];
+    for (const entry of readEntries(directory)) {
+      if (this.isOver()) break;
+      this.entries++;
+      if (this.excludes.size > 0 && this.isExcluded(join(path, entry.name))) continue;
+      const kind = entry.type === ENTRY.unknown ? yield* this.find(directory, path, entry) : entry.type;
+      if (kind === ENTRY.directory) yield* this.descend(path, depth, entry.name, stack);
+      if (kind !== ENTRY.regular) continue;
+      const file = yield* this.file(directory, path, entry);
+      if (file !== undefined && listed.push(file) === LIMITS.inventoryLineEntries) {
+        yield `${head}${listed.join(',')}]}\n`;
+        listed = [];
+      }
+    }
+    yield listed.length > 0 ? `${head}${listed.join(',')}]}\n` : '';
+  }
+
+  private *descend(path: Buffer, depth: number, name: Buffer, stack: Pending[]): Generator<string> {
+    const below = join(path, name);
+    if (below.length > LIMITS.pathBytes) {
+      yield this.faultLine(path, 'bad-name', 'a directory in it has too long a path to be listed');
+    } else if (depth >= this.request.maxDepth) {
+      this.isTooDeep = true;
+    } else {
+      stack.push({ path: below, depth: depth + 1 });
+    }
+  }
+
+  /** The type of an entry whose file system does not tell it. */
+  private *find(directory: number, path: Buffer, entry: DirectoryEntry): Generator<string, number> {
+    try {
+      this.status.readAt(directory, entry.terminated);
+      if (this.status.isDirectory) return ENTRY.directory;
+      return this.status.isRegular ? ENTRY.regular : -1;
+    } catch (error) {
+      yield this.fault(join(path, entry.name), error);
+      return -1;
+    }
+  }
+
+  /** One FileEntry as JSON. */
+  private *file(
+    directory: number,
+    path: Buffer,
+    entry: DirectoryEntry,
+  ): Generator<string, string | undefined> {
+    const { status } = this;
+    try {
+      status.readAt(directory, entry.terminated);
+    } catch (error) {
+      yield this.fault(join(path, entry.name), error);
+      return undefined;
+    }
+    if (!status.isRegular) return undefined;
+    if (path.length + 1 + entry.name.length > LIMITS.pathBytes) {
+      yield this.faultLine(path, 'bad-name', 'a file in it has too long a path to be fetched');
+      return undefined;
+    }
+    return this.entry(entry.name);
+  }
+
+  private entry(name: Buffer): string {
+    const { status } = this;
+    const { size } = status;
+    this.files++;
+    this.bytes += size;
+    return `[${nameJson(name)},"${status.ino}",${size},"${status.mtime}","${status.ctime}",${status.mode},${status.uid},${status.gid},${status.links}]`;
+  }
+
+  /** A root that is a file. */
+  private *single(path: GuestPath): Generator<string> {
+    let handle: number | undefined;
+    try {
+      handle = this.root.openHandle(path);
+      this.status.readDescriptor(handle);
+      if (!this.status.isRegular) return;
+      const parent = path.bytes.subarray(0, Math.max(1, path.bytes.lastIndexOf(0x2f)));
+      const head = `{"type":"directory","path":${JSON.stringify(encodeBytes(parent))},"dev":"${this.status.dev}"`;
+      yield `${head},"files":[${this.entry(path.name)}]}\n`;
+    } catch (error) {
+      yield this.fault(path.bytes, error);
+    } finally {
+      if (handle !== undefined) closeSync(handle);
+    }
+  }
+
+  private isOver(): boolean {
+    if (this.entries >= this.request.maxEntries) this.limit ??= 'entries';
+    else if (this.entries % 64 === 0 && performance.now() > this.deadline) this.limit ??= 'time';
+    return this.limit !== undefined;
+  }
+
+  private isExcluded(path: Buffer): boolean {
+    return this.excludes.has(keyOf(path));
+  }
+
+  private fault(path: Buffer, error: unknown): string {
+    const code = errnoOf(error);
+    const isGone = code === 'ENOENT' || code === 'ENOTDIR';
+    return this.faultLine(path, isGone ? 'vanished' : 'unreadable', messageOf(error).slice(0, 256));
+  }
+
+  private faultLine(path: Buffer, fault: Fault, detail: string): string {
+    return toLine({ type: 'fault', path: encodeBytes(path), fault, detail });
+  }
+}
+
+const toLine = (line: InventoryLine): string => `${JSON.stringify(line)}\n`;
+
+/** The path without slashes at its end, of which `/` keeps one. */
+function withoutTail(path: GuestPath): GuestPath {
+  let end = path.bytes.length;
+  while (end > 1 && path.bytes[end - 1] === 0x2f) end--;
+  return GuestPath.of(path.bytes.subarray(0, end));
+}
+
+const keyOf = (path: Buffer): string => path.toString('latin1');
+
+const join = (path: Buffer, name: Buffer): Buffer =>
+  Buffer.concat(path.at(-1) === 0x2f ? [path, name] : [path, SLASH, name]);
+
+/** Most names need neither decoding nor escaping. */
+function nameJson(name: Buffer): string {
+  const text = name.toString('latin1');
+  return PLAIN_NAME.test(text) ? `"${text}"` : JSON.stringify(encodeBytes(name));
+}

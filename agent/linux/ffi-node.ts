@@ -1,0 +1,17 @@
+import { dlopen, getInt32 } from 'node:ffi';
+import type { Libc } from './ffi.ts';
+
+const LIBRARY = 'libc.so.6';
+// The address is fixed for the life of the thread; reading it there needs no call that could disturb it.
+const errnoAddress = dlopen(LIBRARY, {
+  __errno_location: { arguments: [], return: 'pointer' },
+}).functions.__errno_location();
+
+export const libc: Libc = {
+  // A library handle of its own for each, since one handle knows a symbol by one signature only.
+  bind: (symbol, parameters) =>
+    dlopen(LIBRARY).lib.getFunction(symbol, { arguments: parameters, return: 'i32' }) as (
+      ...args: unknown[]
+    ) => number,
+  errno: () => getInt32(errnoAddress, 0),
+};

@@ -1,0 +1,70 @@
+/** Extended attributes (xattr(7)): ACLs, capabilities and security labels are among them, as raw values. */
+import { cString } from './calls.ts';
+import { type Errno, SystemError } from './error.ts';
+import { libc } from './ffi.ts';
+
+const native = {
+  flistxattr: libc.bind('flistxattr', ['i32', 'buffer', 'u64']),
+  fgetxattr: libc.bind('fgetxattr', ['i32', 'buffer', 'buffer', 'u64']),
+  fsetxattr: libc.bind('fsetxattr', ['i32', 'buffer', 'buffer', 'u64', 'i32']),
+  fremovexattr: libc.bind('fremovexattr', ['i32', 'buffer']),
+};
+
+/** No such attribute, or a file system that has none. */
+const ABSENT: ReadonlySet<Errno> = new Set<Errno>(['ENODATA', 'EOPNOTSUPP', 'ENOTSUP']);
+
+/** The kernel's own bounds for the list of names and for one value (XATTR_LIST_MAX, XATTR_SIZE_MAX). */
+const MOST_BYTES = 65_536;
+
+export interface ExtendedAttribute {
+  readonly name: Buffer;
+  readonly value: Buffer;
+}
+
+/** All attributes that may be read; none where the file system has no such thing. */
+export function readAttributes(descriptor: number): ExtendedAttribute[] {
+  const list = Buffer.allocUnsafe(MOST_BYTES);
+  const length = native.flistxattr(descriptor, list, BigInt(MOST_BYTES));
+  if (length < 0) {
+    const error = new SystemError('flistxattr', libc.errno());
+    if (ABSENT.has(error.code)) return [];
+    throw error;
+  }
+  return [...splitNames(list.subarray(0, length))].flatMap((name) => {
+    const value = readValue(descriptor, name);
+    return value ? [{ name, value }] : [];
+  });
+}
+
+export function setAttribute(descriptor: number, { name, value }: ExtendedAttribute): void {
+  // An empty buffer has no address of its own to hand over.
+  const bytes = value.length > 0 ? value : Buffer.alloc(1);
+  if (native.fsetxattr(descriptor, cString(name), bytes, BigInt(value.length), 0) < 0) {
+    throw new SystemError(`fsetxattr ${name.toString('latin1')}`, libc.errno());
+  }
+}
+
+function* splitNames(list: Buffer): Generator<Buffer> {
+  for (let from = 0; from < list.length; ) {
+    const end = list.indexOf(0, from);
+    yield Buffer.from(list.subarray(from, end));
+    from = end + 1;
+  }
+}
+
+/** Undefined when the attribute was removed since it was listed. */
+function readValue(descriptor: number, name: Buffer): Buffer | undefined {
+  const value = Buffer.allocUnsafe(MOST_BYTES);
+  const length = native.fgetxattr(descriptor, cString(name), value, BigInt(MOST_BYTES));
+  if (length >= 0) return Buffer.from(value.subarray(0, length));
+  const error = new SystemError(`fgetxattr ${name.toString('latin1')}`, libc.errno());
+  if (ABSENT.has(error.code)) return undefined;
+  throw error;
+}
+
+/** Does nothing where there is no such attribute. */
+export function removeAttribute(descriptor: number, name: string): void {
+  if (native.fremovexattr(descriptor, cString(Buffer.from(name))) === 0) return;
+  const error = new SystemError(`fremovexattr ${name}`, libc.errno());
+  if (!ABSENT.has(error.code)) throw error;
+}

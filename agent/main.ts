@@ -1,0 +1,142 @@
+#!/usr/bin/env -S node --disable-warning=ExperimentalWarning
+/** The guest agent's program: options, configuration, then the port or the socket until it is told to end. */
+import { rmSync } from 'node:fs';
+import type { Duplex } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { type Agent, startAgent } from './agent.ts';
+import { DEFAULT_CONFIG, loadConfig } from './config.ts';
+import { messageOf, StartError } from './error.ts';
+import { Session } from './session/session.ts';
+import { defaultStateDirectory } from './state.ts';
+import { openDevice } from './transport/device.ts';
+import { listenOn } from './transport/listen.ts';
+import { Resync } from './transport/resync.ts';
+import { VERSION } from './version.ts';
+
+const HELP = `lazaret-agent ${VERSION}: serves this guest to the Lazaret engine on its host
+
+  lazaret-agent --port DEVICE | --listen unix:PATH [options]
+
+  --port DEVICE       the virtio port, such as /dev/virtio-ports/org.lazaret.agent.0
+  --listen unix:PATH  a unix socket that only this user can connect to
+  --root DIR          serve only what lies below DIR, which is then / (default: /)
+  --state DIR         identity, pinned host and journal (default: ${defaultStateDirectory()})
+  --config FILE       what the administrator denies (default: ${DEFAULT_CONFIG}, if there is one)
+  --help, --version
+`;
+
+const EXIT = { usage: 64, config: 78, failed: 1 } as const;
+
+interface Options {
+  readonly port?: string;
+  readonly listen?: string;
+  readonly root: string;
+  readonly state: string;
+  readonly config?: string;
+}
+
+/** Undefined when there is nothing left to do. Throws StartError (`usage`). */
+function readOptions(args: string[]): Options | undefined {
+  const values = parse(args);
+  if (values.help || values.version) {
+    process.stdout.write(values.help ? HELP : `${VERSION}\n`);
+    return undefined;
+  }
+  const { port, listen, root = '/', state = defaultStateDirectory(), config } = values;
+  if ((port === undefined) === (listen === undefined)) {
+    throw new StartError('usage', 'give either --port DEVICE or --listen unix:PATH');
+  }
+  if (listen !== undefined && !/^unix:./.test(listen)) {
+    throw new StartError('usage', `--listen takes unix:PATH, not ${listen}`);
+  }
+  const socket = listen?.slice('unix:'.length);
+  return { root, state, ...(port && { port }), ...(socket && { listen: socket }), ...(config && { config }) };
+}
+
+function parse(args: string[]) {
+  const text = { type: 'string' } as const;
+  const flag = { type: 'boolean' } as const;
+  const options = {
+    port: text,
+    listen: text,
+    root: text,
+    state: text,
+    config: text,
+    help: flag,
+    version: flag,
+  };
+  try {
+    return parseArgs({ args, options }).values;
+  } catch (cause) {
+    throw new StartError('usage', messageOf(cause), { cause });
+  }
+}
+
+function log(line: string): void {
+  process.stderr.write(`lazaret-agent: ${line}\n`);
+}
+
+async function main(): Promise<void> {
+  const options = readOptions(process.argv.slice(2));
+  if (!options) return;
+  const { deny } = await loadConfig(options.config);
+  const { root, state } = options;
+  const ownFiles = [process.execPath, fileURLToPath(import.meta.url), options.config ?? DEFAULT_CONFIG];
+  const agent = await startAgent({ root, state, denied: deny, ownFiles, log });
+  if (options.port) servePort(options.port, agent);
+  else if (options.listen) await serveSocket(options.listen, agent);
+}
+
+const serve = (line: Duplex, agent: Agent): Resync =>
+  new Resync(line, (stream) => {
+    const session = new Session(agent, stream);
+    return () => session.end();
+  });
+
+function servePort(path: string, agent: Agent): void {
+  const device = openDevice(path);
+  const resync = serve(device, agent);
+  device.on('error', (error) => {
+    log(`the port ${path}: ${messageOf(error)}`);
+    process.exitCode = EXIT.failed;
+    leave();
+  });
+  const leave = (): void => {
+    resync.endSession();
+    // A read of the port waits in a thread until bytes come, and an exit would wait for that thread.
+    process.kill(process.pid, 'SIGKILL');
+  };
+  onSignal(leave);
+  log(`serving ${agent.root.path} on ${path}`);
+}
+
+async function serveSocket(path: string, agent: Agent): Promise<void> {
+  let current: { readonly line: Duplex; readonly resync: Resync } | undefined;
+  const server = await listenOn(path, (line) => {
+    // There is one host: one that connects anew has given up its old connection.
+    current?.resync.endSession();
+    current?.line.destroy();
+    line.on('error', (error) => log(`connection: ${messageOf(error)}`));
+    current = { line, resync: serve(line, agent) };
+  });
+  onSignal(() => {
+    current?.resync.endSession();
+    server.close();
+    rmSync(path, { force: true });
+    process.exit();
+  });
+  log(`serving ${agent.root.path} on ${path}`);
+}
+
+function onSignal(leave: () => void): void {
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, leave);
+}
+
+try {
+  await main();
+} catch (error) {
+  log(messageOf(error));
+  const code = error instanceof StartError ? error.code : undefined;
+  process.exit(code === 'usage' ? EXIT.usage : code === 'bad-config' ? EXIT.config : EXIT.failed);
+}
