@@ -25,6 +25,14 @@ export type InstructionErrorCode =
 /** An instruction was not, or may not have been, carried out. */
 export class InstructionError extends CodedError<InstructionErrorCode> {}
 
+export type EventErrorCode = 'reader-gone' | 'write-failed';
+/** An event could not be handed on. */
+export class EventError extends CodedError<EventErrorCode> {}
+
 export type ConfigErrorCode = 'not-found' | 'unreadable' | 'invalid';
 /** The configuration cannot be used; the message has one line an error: file, line, column, key, what was expected. */
 export class ConfigError extends CodedError<ConfigErrorCode> {}
+
+export type PatchErrorCode = 'unreadable';
+/** A patch cannot look at what it is about. */
+export class PatchError extends CodedError<PatchErrorCode> {}

@@ -132,7 +132,8 @@ export class ActionExecutor {
   }
 }
 
-function requireAllowed(guest: ActingGuest, instruction: Instruction): void {
+/** Throws InstructionError `not-granted` or `protected`. */
+export function requireAllowed(guest: ActingGuest, instruction: Instruction): void {
   const { name } = instruction;
   if (!guest.instructionSet.instructions.includes(name)) {
     throw new InstructionError('not-granted', `the instruction set of this guest does not have ${name}`);
