@@ -47,8 +47,15 @@ describe('a plan', () => {
   test('stops what runs a file before the file is taken, each step once', () => {
     expect(plan([fileFinding, processFinding])).toEqual({
       steps: ['f1 stop-process stop:process', 'f1 contain-file contain:file'],
-      withheld: [],
+      withheld: ['f2 the same step answers another finding'],
     });
+  });
+
+  test('takes a step that two remediations propose once, and says nothing of it', () => {
+    const twice = [...remediations, { id: 'stop-again', remediation: stop }];
+    const { steps, withheld } = planActions([processFinding], twice, context(), new NeverTouch());
+    expect(steps).toHaveLength(1);
+    expect(withheld).toEqual([]);
   });
 
   test('takes each name of one file', () => {

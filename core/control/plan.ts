@@ -46,7 +46,10 @@ export function planActions(
       if (each !== undefined) withheld.push({ finding: finding.id, reason: each });
     }
   }
-  return { steps: inOrder(withoutRepeats(steps)), withheld };
+  const { first, repeated } = withoutRepeats(steps);
+  for (const { finding } of repeated)
+    withheld.push({ finding, reason: 'the same step answers another finding' });
+  return { steps: inOrder(first), withheld };
 }
 
 /** Each step that came to nothing is told with the finding; a finding is acted upon only when it is malicious. */
@@ -110,13 +113,17 @@ function whyNotRemoved({ mode, grants, deleteWhenNotContainable }: PlanningConte
 const notGranted = (instruction: Step['instruction']): string =>
   `the instruction set of this guest does not have ${instruction}`;
 
-function withoutRepeats(steps: readonly PlannedStep[]): PlannedStep[] {
+/** Each step once; and those of other findings that came to the same. */
+function withoutRepeats(steps: readonly PlannedStep[]) {
   const first = new Map<string, PlannedStep>();
+  const repeated: PlannedStep[] = [];
   for (const planned of steps) {
     const key = keyOf(planned.step);
-    if (!first.has(key)) first.set(key, planned);
+    const same = first.get(key);
+    if (!same) first.set(key, planned);
+    else if (same.finding !== planned.finding) repeated.push(planned);
   }
-  return [...first.values()];
+  return { first: [...first.values()], repeated };
 }
 
 /** Steps that name the same thing are the same: a process by pid and start, a file by device and inode and path. */

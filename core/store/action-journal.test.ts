@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { extname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -163,6 +163,25 @@ describe('the audit log', () => {
     writeFileSync(join(directory, 'audit.head'), `2 ${String(hash)}\n`);
     expect(journal.verify()).toBeUndefined();
   });
+});
+
+test('a write that a power cut tore apart is cut off, the rest is intact', () => {
+  const first = intent();
+  new ActionJournal(database).intent(first);
+  // As a crash leaves it: the log not yet in the database file, its last record unfinished.
+  const crashed = mkdtempSync(join(tmpdir(), 'lazaret-torn-'));
+  for (const name of ['lazaret.db', 'lazaret.db-wal', 'audit.head']) {
+    copyFileSync(join(directory, name), join(crashed, name));
+  }
+  appendFileSync(join(crashed, 'lazaret.db-wal'), Buffer.alloc(3000, 0x5a));
+  const reopened = StateDatabase.open(crashed);
+  const journal = new ActionJournal(reopened);
+  expect(journal.open('v')).toStrictEqual([first]);
+  expect(journal.verify()).toBeUndefined();
+  journal.intent(intent());
+  expect(journal.verify()).toBeUndefined();
+  reopened.close();
+  rmSync(crashed, { recursive: true });
 });
 
 test.each(['before-intent', 'after-intent', 'after-outcome'])(
