@@ -9,3 +9,6 @@ export type OcsfEvent = Readonly<Record<string, unknown>> & {
 export interface EventSink {
   emit(event: OcsfEvent): Promise<void>;
 }
+
+/** For those who want no events. */
+export const discard: EventSink = { emit: () => Promise.resolve() };

@@ -1,0 +1,88 @@
+/** Scan Activity [6007]: https://schema.ocsf.io/1.6.0/classes/scan_activity */
+import { displayText } from '../../protocol/index.ts';
+import type { ScanRecord, ScanSummary, VmRecord } from '../store/records.ts';
+import { type Enumerated, enumerated, eventOf, SEVERITY } from './envelope.ts';
+import { deviceObject, scanObject } from './objects.ts';
+import type { OcsfEvent } from './sink.ts';
+
+/** How a scan ended. `cancelled`: by whoever started it. `failed`: for a reason, which is said to people. */
+export type ScanOutcome =
+  | { readonly kind: 'completed' }
+  | { readonly kind: 'cancelled' }
+  | { readonly kind: 'failed'; readonly reason: string };
+
+const CATEGORY: Enumerated = [6, 'Application Activity'];
+const CLASS: Enumerated = [6007, 'Scan Activity'];
+const STARTED: Enumerated = [1, 'Started'];
+const ACTIVITIES = {
+  completed: [2, 'Completed'],
+  cancelled: [3, 'Cancelled'],
+  failed: [6, 'Error'],
+} as const satisfies Record<ScanOutcome['kind'], Enumerated>;
+
+const SUCCESS: Enumerated = [1, 'Success'];
+const FAILURE: Enumerated = [2, 'Failure'];
+/** Something has no verdict: neither of the two above. */
+const INCOMPLETE: Enumerated = [99, 'Incomplete'];
+
+export function scanStarted(scan: ScanRecord, vm: VmRecord): OcsfEvent {
+  const envelope = { activity: STARTED, severity: SEVERITY.informational, time: scan.startedAt };
+  return scanEvent(scan, vm, { ...envelope, message: `scan of ${displayText(vm.name)} started` }, {});
+}
+
+/** TypeError when the scan has not ended. */
+export function scanEnded(scan: ScanRecord, vm: VmRecord, outcome: ScanOutcome): OcsfEvent {
+  const { startedAt, finishedAt, summary } = scan;
+  if (finishedAt === undefined) throw new TypeError(`the scan ${scan.id} has not ended`);
+  const activity = ACTIVITIES[outcome.kind];
+  const severity = outcome.kind === 'failed' ? SEVERITY.medium : SEVERITY.informational;
+  const message = `scan of ${displayText(vm.name)} ended: ${outcome.kind}`;
+  return scanEvent(
+    scan,
+    vm,
+    { activity, severity, time: finishedAt, message },
+    {
+      end_time: finishedAt,
+      duration: Math.max(0, finishedAt - startedAt),
+      ...statusOf(outcome, summary),
+      ...(summary && countsOf(summary)),
+    },
+  );
+}
+
+function scanEvent(
+  { id, mode, startedAt }: ScanRecord,
+  vm: VmRecord,
+  envelope: Pick<Parameters<typeof eventOf>[0], 'activity' | 'severity' | 'time' | 'message'>,
+  attributes: Readonly<Record<string, unknown>>,
+): OcsfEvent {
+  return eventOf(
+    { ...envelope, category: CATEGORY, class: CLASS, profiles: ['host'], scan: id },
+    {
+      device: deviceObject(vm),
+      scan: scanObject(id),
+      policy: { name: mode, type: 'mode', is_applied: true },
+      start_time: startedAt,
+      ...attributes,
+    },
+  );
+}
+
+function statusOf(outcome: ScanOutcome, summary: ScanSummary | undefined): Record<string, unknown> {
+  if (outcome.kind === 'failed') {
+    return { ...enumerated('status', FAILURE), status_detail: displayText(outcome.reason) };
+  }
+  if (outcome.kind === 'cancelled') return enumerated('status', FAILURE);
+  const reasons = Object.entries(summary?.unscanned ?? {}).filter(([, count]) => count > 0);
+  if (reasons.length === 0) return enumerated('status', SUCCESS);
+  const status_detail = `not scanned: ${reasons.map(([reason, count]) => `${count} ${reason}`).join(', ')}`;
+  return { ...enumerated('status', INCOMPLETE), status_detail };
+}
+
+const countsOf = ({ files, processes, malicious, suspicious, unscanned }: ScanSummary) => ({
+  num_files: files,
+  num_processes: processes,
+  total: files + processes,
+  num_detections: malicious + suspicious,
+  num_skipped_items: Object.values(unscanned).reduce((sum, count) => sum + count, 0),
+});
