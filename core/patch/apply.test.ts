@@ -192,6 +192,21 @@ describe('a roll-back that fails says which file is not as it was', () => {
     expect(texts()).toEqual(['old a', 'changed by somebody', undefined]);
   });
 
+  test('since the guest says that it is done and it is not', async () => {
+    guest.before = ({ id }) => {
+      if (guest.received.length === 5) guest.outcomes.set(id, { code: 'done' });
+    };
+    const report = await applier.apply(
+      guest.connect(),
+      patchOf(WANTED, async () => ['a problem']),
+    );
+    expect(report).toMatchObject({
+      state: 'rollback-failed',
+      reasons: ['a problem', '/etc/b was not put back: its content is not what it was'],
+    });
+    expect(texts()).toEqual(['old a', 'new b', undefined]);
+  });
+
   test('since the channel was lost', async () => {
     guest.after = ({ instruction: { target } }) => {
       if ('path' in target && target.path === '/etc/b') {

@@ -126,7 +126,7 @@ export class ActionJournal {
     const fault = this.audit.verify((entry) => replay(logged, entry));
     if (fault) return `the audit log has a fault of the kind "${fault.kind}" at entry ${fault.sequence}`;
     for (const row of this.database.iterate('SELECT * FROM actions')) {
-      const id = String(row['id']);
+      const id = String(row.id);
       if (JSON.stringify(sorted(row)) !== JSON.stringify(sorted(logged.get(id) ?? {}))) {
         return `the action ${id} is not as the audit log has it`;
       }

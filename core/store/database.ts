@@ -168,7 +168,7 @@ function migrate(sqlite: DatabaseSync, path: string): void {
 }
 
 function versionOf(sqlite: DatabaseSync, path: string): number {
-  const version = Number(sqlite.prepare('PRAGMA user_version').get()?.['user_version']);
+  const version = Number(sqlite.prepare('PRAGMA user_version').get()?.user_version);
   if (version > MIGRATIONS.length) {
     throw new StoreError(
       'newer-version',

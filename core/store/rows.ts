@@ -31,7 +31,7 @@ export function readRow<S extends z.ZodType>(table: string, schema: S, row: Row)
   const issue = result.error.issues[0];
   throw new StoreError(
     'corrupt',
-    `a row of the table ${table} (${String(row['id'])}) is damaged at "${issue?.path.join('.') ?? ''}": ${issue?.message ?? ''}. Restore the database from a backup`,
+    `a row of the table ${table} (${String(row.id)}) is damaged at "${issue?.path.join('.') ?? ''}": ${issue?.message ?? ''}. Restore the database from a backup`,
     { cause: result.error },
   );
 }
