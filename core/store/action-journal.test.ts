@@ -75,7 +75,7 @@ describe('the journal', () => {
 
   test('does not take an intent when the disk is full', () => {
     const journal = new ActionJournal(database);
-    const pages = Number(database.get('PRAGMA page_count')?.['page_count']);
+    const pages = Number(database.get('PRAGMA page_count')?.page_count);
     database.get(`PRAGMA max_page_count = ${pages}`);
     const large = intent({ vm: 'v'.repeat(20_000) });
     expect(() => journal.intent(large)).toThrow(expect.objectContaining({ code: 'write-failed' }));

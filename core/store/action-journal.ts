@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { type Instruction, Outcome, TARGETS } from '../../protocol/index.ts';
 import { StoreError } from '../error.ts';
 import { AuditLog } from './audit.ts';
-import type { StateDatabase } from './database.ts';
+import type { Row, StateDatabase } from './database.ts';
 import type { ActionRecord } from './records.ts';
 import { jsonColumn, readRow, timeColumn } from './rows.ts';
 
@@ -35,7 +35,6 @@ const ActionRow = z.object({
   outcomeAt: timeColumn.exactOptional(),
 });
 
-type Row = Parameters<typeof readRow>[2];
 const read = (row: Row): ActionRecord => readRow('actions', ActionRow, row);
 
 export type Intent = Omit<ActionRecord, 'outcome' | 'outcomeAt'>;

@@ -154,7 +154,7 @@ describe('a transaction', () => {
 
   test('on a full disk is refused whole, and the database stays usable', () => {
     const database = StateDatabase.open(directory);
-    const pages = Number(database.get('PRAGMA page_count')?.['page_count']);
+    const pages = Number(database.get('PRAGMA page_count')?.page_count);
     database.get(`PRAGMA max_page_count = ${pages + 4}`);
     const fill = () =>
       database.transaction(() => {

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { sha256, wireBytes } from '../../protocol/index.ts';
 import type { Judgement } from '../api/index.ts';
 import { StoreError } from '../error.ts';
-import type { StateDatabase } from './database.ts';
+import type { Row, StateDatabase } from './database.ts';
 import { type FindingRecord, RESPONSES } from './records.ts';
 import { jsonColumn, readRow, timeColumn } from './rows.ts';
 
@@ -42,7 +42,7 @@ const FindingRow = z.object({
   reason: z.string().exactOptional(),
 });
 
-const read = (row: Parameters<typeof readRow>[2]): FindingRecord => readRow('findings', FindingRow, row);
+const read = (row: Row): FindingRecord => readRow('findings', FindingRow, row);
 
 export interface FindingFilter {
   readonly vm?: string;

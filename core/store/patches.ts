@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { StateDatabase } from './database.ts';
+import type { Row, StateDatabase } from './database.ts';
 import { PATCH_STATES, type PatchRecord } from './records.ts';
 import { jsonColumn, readRow, timeColumn } from './rows.ts';
 
@@ -14,7 +14,7 @@ const PatchRow = z.object({
   at: timeColumn,
 });
 
-const read = (row: Parameters<typeof readRow>[2]): PatchRecord => readRow('patches', PatchRow, row);
+const read = (row: Row): PatchRecord => readRow('patches', PatchRow, row);
 
 /** What patches came to. Every method throws StoreError. */
 export class PatchStore {

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { StoreError } from '../error.ts';
-import type { StateDatabase } from './database.ts';
+import type { Row, StateDatabase } from './database.ts';
 import type { ScanRecord, ScanSummary } from './records.ts';
 import { jsonColumn, readRow, timeColumn, toJsonOrNull } from './rows.ts';
 
@@ -25,7 +25,7 @@ const ScanRow = z.object({
   summary: jsonColumn(SummaryColumn).exactOptional(),
 });
 
-const read = (row: Parameters<typeof readRow>[2]): ScanRecord => readRow('scans', ScanRow, row);
+const read = (row: Row): ScanRecord => readRow('scans', ScanRow, row);
 
 /** The scans that were begun. Every method throws StoreError. */
 export class ScanStore {

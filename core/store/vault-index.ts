@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { FileState, sha256, wireBytes } from '../../protocol/index.ts';
 import { StoreError } from '../error.ts';
-import type { StateDatabase } from './database.ts';
+import type { Row, StateDatabase } from './database.ts';
 import type { VaultRecord } from './records.ts';
 import { jsonColumn, readRow, timeColumn, toJsonOrNull } from './rows.ts';
 
@@ -18,7 +18,7 @@ const VaultRow = z.object({
   at: timeColumn,
 });
 
-const read = (row: Parameters<typeof readRow>[2]): VaultRecord => readRow('vault', VaultRow, row);
+const read = (row: Row): VaultRecord => readRow('vault', VaultRow, row);
 
 export interface VaultFilter {
   readonly vm?: string;

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { Features, INSTRUCTION_NAMES, LoginRequest, sha256 } from '../../protocol/index.ts';
-import type { StateDatabase } from './database.ts';
+import type { Row, StateDatabase } from './database.ts';
 import type { VmRecord } from './records.ts';
 import { jsonColumn, readRow, timeColumn, toJsonOrNull } from './rows.ts';
 
@@ -28,7 +28,7 @@ const VmRow = z.object({
   instructionSet: jsonColumn(InstructionSetColumn).exactOptional(),
 });
 
-const read = (row: Parameters<typeof readRow>[2]): VmRecord => readRow('vms', VmRow, row);
+const read = (row: Row): VmRecord => readRow('vms', VmRow, row);
 
 /** The guests that were enrolled. Every method throws StoreError. */
 export class VmStore {
