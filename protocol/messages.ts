@@ -80,7 +80,7 @@ export const LoginRequest = z.object({
 });
 export type LoginRequest = z.output<typeof LoginRequest>;
 
-/** Sent by the agent while the session lives. */
+/** Sent by the agent at once when it was accepted, which confirms the session, and then while it lives. */
 export const Heartbeat = z.object({ type: z.literal('heartbeat') });
 
 export const AgentLine = z.discriminatedUnion('type', [LoginRequest, Heartbeat]);

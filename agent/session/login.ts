@@ -65,6 +65,8 @@ export async function holdLogin(
         if (isAnswered) throw new ProtocolError('malformed-message', 'a second answer to one login');
         decide(parseMessage(LoginAnswer, line));
         isAnswered = true;
+        // The host sends nothing until it knows that we do: requests can overtake its answer.
+        exchange.stream.write(encodeLine({ type: 'heartbeat' }));
       }
     }
   } finally {

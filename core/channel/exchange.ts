@@ -87,6 +87,12 @@ export class Exchange {
     return this.headers === undefined;
   }
 
+  /** Writes one line of a conversation: a request whose answer goes on beside it. */
+  say(bytes: Uint8Array): void {
+    if (this.failure) throw this.failure;
+    this.stream.write(bytes);
+  }
+
   /** Ends the request body. */
   finish(bytes?: Uint8Array): void {
     if (bytes) this.stream.end(bytes);

@@ -40,7 +40,7 @@ export async function logIn(
     await link.close();
     throw error;
   });
-  await accept(lines.exchange, admission, link.deadlines.login);
+  await accept(lines, admission, link.deadlines.login);
   void watchHeartbeats(link, lines, link.deadlines.heartbeat * MISSED_HEARTBEATS);
   return new Session(link, login, admission);
 }
@@ -76,9 +76,12 @@ class UnknownProtocol extends ChannelError {
   }
 }
 
-async function accept(exchange: Exchange, { session, epoch }: Admission, within: number): Promise<void> {
+/** The agent's next line, a heartbeat, says that it knows: a request can overtake the answer on its way. */
+async function accept(lines: AgentLines, { session, epoch }: Admission, within: number): Promise<void> {
   const answer: LoginAnswer = { type: 'accept', session, epoch, hostTime: Date.now() };
-  await exchange.write(encodeLine(answer), within);
+  lines.exchange.say(encodeLine(answer));
+  const line = await lines.next(within);
+  if (line.type !== 'heartbeat') throw lines.exchange.violate('it does not confirm its login');
 }
 
 async function refuse(exchange: Exchange, error: unknown, within: number): Promise<void> {

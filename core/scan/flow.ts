@@ -42,7 +42,7 @@ export async function* parallel<In, Out>(
 
 /** Gathers items into batches of at most `most` items or `weight` in sum (one item may exceed it). */
 export async function* batched<Item>(
-  source: AsyncIterable<Item>,
+  source: AsyncIterable<Item> | Iterable<Item>,
   most: number,
   weight: number,
   weigh: (item: Item) => number,

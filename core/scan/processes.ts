@@ -1,6 +1,8 @@
 import { decodeBytes, displayBytes, type ProcessLine, type ProcessTarget } from '../../protocol/index.ts';
 import type { Detection as Found, ProcessSubject } from '../api/index.ts';
 import type { GuestSession } from '../channel/session.ts';
+import type { ContentItem } from './contents.ts';
+import type { Detection } from './detect.ts';
 
 type ListedProcess = Extract<ProcessLine, { type: 'process' }>;
 type Executable = NonNullable<ListedProcess['executable']>;
@@ -54,4 +56,25 @@ export function subjectOf(process: RunningProcess, detections?: readonly Found[]
       ...(detections && { detections }),
     },
   };
+}
+
+/** The executable of a process, to be fetched through it. */
+export type WantedExecutable = ContentItem & { readonly executable: Executable };
+
+/** Executables without a name that some detector wants, each once however many processes run it. */
+export function executableItems(
+  running: readonly RunningProcess[],
+  detection: Detection,
+): WantedExecutable[] {
+  const items = new Map<string, WantedExecutable>();
+  for (const { pid, start, uid, executable } of running) {
+    if (!executable.deleted && !executable.inMemory) continue;
+    const path = displayBytes(decodeBytes(executable.path));
+    // Only the descriptor would tell more of a file without a name.
+    const facts = { path, size: 0, mode: 0, uid, gid: 0, mtime: '0.000000000' };
+    const interest = detection.interest({ kind: 'file', facts });
+    if (interest !== '')
+      items.set(inodeKey(executable), { request: { pid, start }, facts, interest, executable });
+  }
+  return [...items.values()];
 }

@@ -42,3 +42,9 @@ export interface ScanReport {
   readonly problems: readonly (SignatureProblem & { readonly detector: string })[];
   readonly plan: { readonly steps: readonly PlannedStep[]; readonly withheld: readonly WithheldStep[] };
 }
+
+export interface ScanHooks {
+  onProgress?(progress: ScanProgress): void;
+  /** Its abort ends the scan, in the guest too, within a second. */
+  readonly signal: AbortSignal;
+}

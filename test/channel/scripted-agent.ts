@@ -216,7 +216,10 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
   [ROUTES.login]: (stream, _headers, agent) => {
     stream.respond({ ':status': 200 });
     stream.write(encodeLine(loginLine(agent)));
-    stream.on('data', (chunk) => agent.loginAnswers.push(JSON.parse(String(chunk))));
+    stream.on('data', (chunk) => {
+      agent.loginAnswers.push(JSON.parse(String(chunk)));
+      stream.write(encodeLine({ type: 'heartbeat' }));
+    });
     stream.on('end', () => stream.end());
   },
   [ROUTES.grant]: (stream) => void bodyOf(stream).then(() => respond(stream, 204)),

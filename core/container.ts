@@ -1,0 +1,125 @@
+/**
+ * The composition root: the only file that touches the container or imports plugins. Everything else is handed
+ * what it needs, in its constructor, under the names of `tokens.ts`.
+ */
+import 'reflect-metadata';
+import { type DependencyContainer, container as root } from 'tsyringe';
+import hashset from '../plugins/detectors/hashset/index.ts';
+import processOrigin from '../plugins/detectors/process-origin/index.ts';
+import yara from '../plugins/detectors/yara/index.ts';
+import containFile from '../plugins/remediations/contain-file/index.ts';
+import deleteFile from '../plugins/remediations/delete-file/index.ts';
+import stopProcess from '../plugins/remediations/stop-process/index.ts';
+import { DEADLINES, GuestPath, type InstructionName } from '../protocol/index.ts';
+import { connectGuest } from './capability/connect.ts';
+import { loadIdentity } from './channel/identity.ts';
+import type { Domain } from './channel/session.ts';
+import type { Settings } from './config/index.ts';
+import { ActionExecutor } from './control/execute.ts';
+import { GuestQuarantine } from './control/guest-quarantine.ts';
+import { NeverTouch } from './control/never-touch.ts';
+import { Quarantine } from './control/quarantine.ts';
+import { Vault } from './control/vault.ts';
+import { PatchApplier } from './patch/apply.ts';
+import { Patcher } from './patch/patcher.ts';
+import { PluginRegistry } from './plugin/registry.ts';
+import { Scanner } from './scan/scanner.ts';
+import { Spool } from './scan/spool.ts';
+import type { ServiceOptions, Services } from './services.ts';
+import { ActionJournal } from './store/action-journal.ts';
+import { StateDatabase } from './store/database.ts';
+import { FindingStore } from './store/findings.ts';
+import { PatchStore } from './store/patches.ts';
+import { ScanStore } from './store/scans.ts';
+import { VaultIndex } from './store/vault-index.ts';
+import { VmStore } from './store/vms.ts';
+import { TOKENS } from './tokens.ts';
+import { type OpenSession, VmSession } from './vm-session.ts';
+
+/** The plugins that come with Lazaret. A line here and a folder is all that one takes. */
+export const BUILT_IN = [yara, hashset, processOrigin, stopProcess, containFile, deleteFile];
+
+/** What the core itself has a use for, besides what plugins require. */
+const CORE_NEEDS: readonly InstructionName[] = [
+  'query:features',
+  'query:files',
+  'query:content',
+  'restore:file',
+];
+
+/** Starts the engine. Throws StoreError, PluginError or ScanError, and then leaves nothing open. */
+export async function compose(settings: Settings, options: ServiceOptions): Promise<Services> {
+  await using started = new AsyncDisposableStack();
+  const container = root.createChildContainer();
+  const database = started.adopt(StateDatabase.open(settings.state), (opened) => opened.close());
+  const stop = started.adopt(new AbortController(), (controller) => controller.abort());
+  const context = { logger: options.logger, signal: stop.signal };
+  const plugins = started.adopt(await PluginRegistry.open(BUILT_IN, settings.plugins, context), (opened) =>
+    opened.close(),
+  );
+  const spool = started.use(Spool.create(settings.spool.directory, settings.spool.bytes));
+
+  container.registerInstance(TOKENS.settings, settings);
+  container.registerInstance(TOKENS.logger, options.logger);
+  container.registerInstance(TOKENS.events, options.events);
+  container.registerInstance(TOKENS.clock, Date.now);
+  container.registerInstance(TOKENS.identity, await loadIdentity(settings.state));
+  container.registerInstance(TOKENS.plugins, plugins);
+  container.registerInstance(TOKENS.spool, spool);
+  registerState(container, settings.state, database);
+  container.register(TOKENS.openSession, { useValue: sessionOpener(container) });
+
+  const running = started.move();
+  return {
+    scanner: container.resolve(Scanner),
+    quarantine: container.resolve(GuestQuarantine),
+    patcher: container.resolve(Patcher),
+    close: () => running.disposeAsync(),
+  };
+}
+
+/** The database's tables, the vault, and those who act upon guests. */
+function registerState(container: DependencyContainer, directory: string, database: StateDatabase): void {
+  const journal = new ActionJournal(database);
+  const scans = new ScanStore(database);
+  const patches = new PatchStore(database);
+  const vault = new Vault(directory, new VaultIndex(database));
+  const executor = new ActionExecutor({ journal, vault });
+  scans.failAbandoned(Date.now());
+  container.registerInstance(TOKENS.vms, new VmStore(database));
+  container.registerInstance(TOKENS.scans, scans);
+  container.registerInstance(TOKENS.findings, new FindingStore(database));
+  container.registerInstance(TOKENS.executor, executor);
+  container.registerInstance(TOKENS.quarantine, new Quarantine(vault, executor));
+  container.registerInstance(TOKENS.patchApplier, new PatchApplier({ executor, patches }));
+}
+
+/** A session of a VM has a child container of its own, which is gone with it. */
+function sessionOpener(container: DependencyContainer): OpenSession {
+  const settings = container.resolve<Settings>(TOKENS.settings);
+  const plugins = container.resolve<PluginRegistry>(TOKENS.plugins);
+  const executor = container.resolve<ActionExecutor>(TOKENS.executor);
+  const { allow, neverTouch, deadlines } = settings.policy;
+  const connection = {
+    identity: container.resolve(TOKENS.identity) as Awaited<ReturnType<typeof loadIdentity>>,
+    enrolments: container.resolve<VmStore>(TOKENS.vms),
+    policy: { allow },
+    needs: plugins.needs().union(new Set(CORE_NEEDS)),
+    clock: container.resolve<() => number>(TOKENS.clock),
+    deadlines: { ...DEADLINES, ...deadlines },
+  };
+  return async (domain: Domain, signal: AbortSignal) => {
+    const guest = await connectGuest(domain, connection, signal);
+    const scope = container.createChildContainer();
+    scope.registerInstance(TOKENS.guest, guest);
+    scope.registerInstance(TOKENS.neverTouch, new NeverTouch(neverTouch.map((path) => GuestPath.of(path))));
+    const session = scope.resolve(VmSession);
+    try {
+      await executor.reconcile(session.guest);
+      return session;
+    } catch (error) {
+      await session[Symbol.asyncDispose]();
+      throw error;
+    }
+  };
+}

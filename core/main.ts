@@ -1,0 +1,21 @@
+#!/usr/bin/env -S node --disable-warning=ExperimentalWarning
+/** The program `lazaret`. Nothing is imported before the Node that runs it is known to be able to. */
+const NEEDED = 26;
+
+if (Number(process.versions.node.split('.')[0]) < NEEDED) {
+  process.stderr.write(
+    `lazaret: needs Node ${NEEDED} or newer, and this is ${process.version} (node-too-old)\n` +
+      `  next: install Node ${NEEDED}; in a checkout, npm ci brings it: npx node dist/core/main.js\n`,
+  );
+  process.exitCode = 69;
+} else {
+  const [{ runCommandLine }, { processIo }, { compose }, { version }] = await Promise.all([
+    import('./cli/program.ts'),
+    import('./cli/io.ts'),
+    import('./container.ts'),
+    import('./version.ts'),
+  ]);
+  await runCommandLine(process.argv.slice(2), version, { io: processIo(), startEngine: compose });
+}
+
+export {};

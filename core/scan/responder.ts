@@ -1,0 +1,177 @@
+/**
+ * Answers findings as they come, while the scan goes on behind them: keeps each, plans with the remediations,
+ * has the plan carried out, and notes what came of it.
+ */
+import { GuestPath, type Outcome } from '../../protocol/index.ts';
+import type { Mode, Step } from '../api/index.ts';
+import type { ConnectedGuest } from '../capability/connect.ts';
+import type { ActionExecutor, ActionRequest } from '../control/execute.ts';
+import { type NeverTouch, PROTECTED_ROOTS } from '../control/never-touch.ts';
+import { type NamedRemediation, type PlannedStep, planActions, type WithheldStep } from '../control/plan.ts';
+import { InstructionError } from '../error.ts';
+import { detectionFinding, remediation as remediationEvent } from '../events/ocsf.ts';
+import type { EventSink } from '../events/sink.ts';
+import type { FindingStore } from '../store/findings.ts';
+import type { FindingRecord } from '../store/records.ts';
+import type { Found } from './findings.ts';
+import type { InventoryPolicy } from './inventory.ts';
+import type { Content } from './spool.ts';
+
+/** A finding to be answered, with its content where it is a file's. */
+export interface Answerable extends Found {
+  readonly content?: Content;
+}
+
+export interface ResponderParts {
+  readonly remediations: readonly NamedRemediation[];
+  readonly executor: ActionExecutor;
+  readonly neverTouch: NeverTouch;
+  readonly findings: FindingStore;
+  readonly events: EventSink;
+}
+
+export interface ResponsePolicy {
+  readonly mode: Mode;
+  readonly dryRun: boolean;
+  readonly deleteWhenNotContainable: boolean;
+  /** Bounds on listing the places of protected files. */
+  readonly inventory: Omit<InventoryPolicy, 'roots'>;
+}
+
+export class Responder {
+  readonly findings = new Map<string, FindingRecord>();
+  readonly steps: PlannedStep[] = [];
+  readonly withheld: WithheldStep[] = [];
+  private readonly guest: ConnectedGuest;
+  private readonly parts: ResponderParts;
+  private readonly policy: ResponsePolicy;
+  private surveyed = false;
+
+  constructor(guest: ConnectedGuest, parts: ResponderParts, policy: ResponsePolicy) {
+    this.guest = guest;
+    this.parts = parts;
+    this.policy = policy;
+  }
+
+  async answer(answerables: readonly Answerable[], signal: AbortSignal): Promise<void> {
+    if (answerables.length === 0) return;
+    for (const { record } of answerables) await this.keep(record);
+    const plan = await this.plan(answerables, signal);
+    this.steps.push(...plan.steps);
+    this.withheld.push(...plan.withheld);
+    for (const { record, content } of answerables) {
+      const steps = plan.steps.filter(({ finding }) => finding === record.id);
+      const reasons = plan.withheld
+        .filter(({ finding }) => finding === record.id)
+        .map(({ reason }) => reason);
+      await this.carryOut(record.id, steps, reasons, content, signal);
+    }
+  }
+
+  private async keep(record: FindingRecord): Promise<void> {
+    const kept = this.parts.findings.upsert(record);
+    this.findings.set(kept.id, kept);
+    await this.parts.events.emit(detectionFinding(kept, this.guest.vm));
+  }
+
+  private async plan(answerables: readonly Answerable[], signal: AbortSignal) {
+    const { mode, deleteWhenNotContainable } = this.policy;
+    if (mode !== 'detect') await this.surveyProtected(signal);
+    const granted = new Set(this.guest.instructionSet.instructions);
+    const context = { mode, deleteWhenNotContainable, grants: granted.has.bind(granted) };
+    const actionable = answerables.map((each) => each.actionable);
+    return planActions(actionable, this.parts.remediations, context, this.parts.neverTouch);
+  }
+
+  /**
+   * Before anything is done in a guest, the protected files are listed, so that one is recognised by its inode
+   * under any name, whatever part of the guest is being scanned.
+   */
+  private async surveyProtected(signal: AbortSignal): Promise<void> {
+    if (this.surveyed) return;
+    const { neverTouch } = this.parts;
+    const roots = PROTECTED_ROOTS.map((root) => GuestPath.of(root));
+    for await (const line of this.guest.session.listFiles(this.surveyRequest(roots), signal)) {
+      if (line.type !== 'directory') continue;
+      const directory = GuestPath.of(line.path);
+      for (const [name, ino] of line.files) neverTouch.observe(directory.child(name), line.dev, ino);
+    }
+    if (this.guest.instructionSet.instructions.includes('query:processes')) {
+      for await (const line of this.guest.session.listProcesses(signal)) {
+        if (line.type === 'process') neverTouch.observeProcess(line);
+      }
+    }
+    this.surveyed = true;
+  }
+
+  private surveyRequest(roots: readonly GuestPath[]) {
+    return { ...this.policy.inventory, excludes: [], roots: roots.map((root) => root.wire) };
+  }
+
+  /** The steps for one finding, in their order. One that fails does not keep the next from being tried. */
+  private async carryOut(
+    finding: string,
+    steps: readonly PlannedStep[],
+    reasons: string[],
+    content: Content | undefined,
+    signal: AbortSignal,
+  ): Promise<void> {
+    let response: FindingRecord['response'] = 'reported';
+    if (this.policy.dryRun && steps.length > 0)
+      reasons.push('a dry run: the plan was shown and not carried out');
+    for (const { step } of this.policy.dryRun ? [] : steps) {
+      const failure = await this.act(finding, step, content, signal);
+      if (failure === undefined && response !== 'failed') response = RESPONSE_TO[step.instruction];
+      if (failure !== undefined) {
+        response = 'failed';
+        reasons.push(failure);
+      }
+    }
+    const reason = reasons.length > 0 ? reasons.join('; ') : undefined;
+    this.findings.set(finding, this.parts.findings.setResponse(finding, response, reason));
+  }
+
+  /** Why the step came to nothing, or undefined when it was done. */
+  private async act(
+    finding: string,
+    step: Step,
+    content: Content | undefined,
+    signal: AbortSignal,
+  ): Promise<string | undefined> {
+    const { executor, events, neverTouch } = this.parts;
+    try {
+      const request = { finding, ...requestOf(step, content) };
+      const action = await executor.perform({ ...this.guest, neverTouch }, request, signal);
+      await events.emit(remediationEvent(action, this.guest.vm, this.findings.get(finding)));
+      return action.outcome.code === 'done' ? undefined : whyNot(step, action.outcome);
+    } catch (error) {
+      if (error instanceof InstructionError) return error.message;
+      throw error;
+    }
+  }
+}
+
+const RESPONSE_TO = {
+  'stop:process': 'stopped',
+  'contain:file': 'contained',
+  'delete:file': 'deleted',
+} as const satisfies Record<Step['instruction'], FindingRecord['response']>;
+
+function requestOf(step: Step, content: Content | undefined): ActionRequest {
+  switch (step.instruction) {
+    case 'stop:process':
+      return { instruction: { name: 'stop:process', target: step.target } };
+    case 'delete:file':
+      return { instruction: { name: 'delete:file', target: step.target } };
+    case 'contain:file':
+      if (!content)
+        throw new InstructionError('refused', 'its content is not at hand, so it cannot be contained');
+      return {
+        instruction: { name: 'contain:file', target: step.target },
+        content: { file: content.path, size: content.size },
+      };
+  }
+}
+
+const whyNot = ({ instruction }: Step, { code, detail }: Outcome): string =>
+  `the guest did not ${instruction.replace(':', ' the ')}: ${code}${detail === undefined ? '' : ` (${detail})`}`;

@@ -1,0 +1,31 @@
+import type { Logger } from './api/index.ts';
+import type { Domain } from './channel/session.ts';
+import type { EventSink } from './events/sink.ts';
+import type { PatchReport } from './patch/apply.ts';
+import type { ScanHooks, ScanReport, ScanRequest } from './scan/report.ts';
+
+/** The engine, composed: what its users ask of it. Every method rejects with CodedError. */
+export interface Services {
+  readonly scanner: { scan(request: ScanRequest, hooks: ScanHooks): Promise<ScanReport> };
+  readonly quarantine: {
+    /** Puts a contained file back into its guest as it was. */
+    restore(id: string, signal: AbortSignal): Promise<unknown>;
+    /** Removes a contained file from the vault for good. */
+    purge(id: string): Promise<void>;
+  };
+  readonly patcher: {
+    /** Applies the bundle in the host file `bundle`; a dry run says what would be changed. */
+    apply(
+      domain: Domain,
+      bundle: string,
+      options: { readonly dryRun: boolean; readonly signal: AbortSignal },
+    ): Promise<PatchReport>;
+  };
+  close(): Promise<void>;
+}
+
+/** What the engine is given from outside. */
+export interface ServiceOptions {
+  readonly events: EventSink;
+  readonly logger: Logger;
+}

@@ -1,0 +1,26 @@
+/**
+ * The names under which the composition root (`container.ts`) hands things out. Constructors ask by these
+ * names (`@inject(TOKENS.x)`), and nothing else ever asks the container.
+ */
+export const TOKENS = {
+  settings: Symbol('settings'),
+  logger: Symbol('logger'),
+  clock: Symbol('clock'),
+  events: Symbol('events'),
+  identity: Symbol('identity'),
+  plugins: Symbol('plugins'),
+  spool: Symbol('spool'),
+  vms: Symbol('vms'),
+  scans: Symbol('scans'),
+  findings: Symbol('findings'),
+  patches: Symbol('patches'),
+  patchApplier: Symbol('patchApplier'),
+  executor: Symbol('executor'),
+  vault: Symbol('vault'),
+  quarantine: Symbol('quarantine'),
+  /** Opens the session of one VM, in a child container of its own. */
+  openSession: Symbol('openSession'),
+  /** Only in a VM's session: the guest, and what was learnt of it. */
+  guest: Symbol('guest'),
+  neverTouch: Symbol('neverTouch'),
+} as const;

@@ -1,0 +1,32 @@
+import { inject, injectable } from 'tsyringe';
+import type { ConnectedGuest } from './capability/connect.ts';
+import type { Domain } from './channel/session.ts';
+import type { ActingGuest } from './control/execute.ts';
+import type { NeverTouch } from './control/never-touch.ts';
+import { ScanRun } from './scan/scan-run.ts';
+import { TOKENS } from './tokens.ts';
+
+/** Connects to a guest. Rejects with ChannelError, or InstructionError when what was left open cannot be settled. */
+export type OpenSession = (domain: Domain, signal: AbortSignal) => Promise<VmSession>;
+
+/** Everything that belongs to one session of one VM; gone with it. */
+@injectable()
+export class VmSession implements AsyncDisposable {
+  readonly guest: ActingGuest;
+  readonly scan: ScanRun;
+  private readonly connected: ConnectedGuest;
+
+  constructor(
+    @inject(TOKENS.guest) connected: ConnectedGuest,
+    @inject(TOKENS.neverTouch) neverTouch: NeverTouch,
+    @inject(ScanRun) scan: ScanRun,
+  ) {
+    this.connected = connected;
+    this.guest = { ...connected, neverTouch };
+    this.scan = scan;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.connected.session.close();
+  }
+}
