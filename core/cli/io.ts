@@ -1,5 +1,9 @@
+import type { Writable } from 'node:stream';
+
 /** Where a command reads its circumstances and writes its output; tests hand in their own. */
 export interface Output {
+  /** For those who must wait for the reader. */
+  readonly stream: Writable;
   write(text: string): unknown;
   readonly isTTY: boolean;
   readonly columns: number;
@@ -23,6 +27,7 @@ const COLUMNS_OF_A_FILE = Number.POSITIVE_INFINITY;
 type Stream = NodeJS.WriteStream;
 
 const outputOf = (stream: Stream): Output => ({
+  stream,
   write: (text) => stream.write(text),
   get isTTY() {
     return stream.isTTY === true;

@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Writable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { cleanReport, finding, report, vm } from '../../test/records.ts';
 import { ChannelError } from '../channel/error.ts';
@@ -35,6 +36,15 @@ interface Outcome {
   readonly calls: readonly string[];
 }
 
+const PATCHED = {
+  patch: 'sshd',
+  title: 'Harden sshd',
+  state: 'applied',
+  reasons: [],
+  changes: [{ path: '/etc/ssh/sshd_config', does: 'replace' }],
+  actions: ['a'],
+} as const;
+
 type Scan = (
   request: ScanRequest,
   signal: AbortSignal,
@@ -54,6 +64,12 @@ async function lazaret(
   const calls: string[] = [];
   let settings: Settings | undefined;
   const output = (to: 'out' | 'err') => ({
+    stream: new Writable({
+      write(chunk, _, done) {
+        text[to] += chunk;
+        done();
+      },
+    }),
     write: (written: string) => {
       text[to] += written;
     },
@@ -86,6 +102,14 @@ async function lazaret(
           requests.push(request);
           if (!scan) throw new Error('no scan is expected');
           return scan(request, signal, interrupt, (event) => events.emit(event));
+        },
+      },
+      patcher: {
+        apply: async (domain, bundle, { dryRun }) => {
+          calls.push(`patch ${domain.name} ${bundle}${dryRun ? ' dry' : ''}`);
+          return bundle.endsWith('bad')
+            ? { ...PATCHED, state: 'rolled-back', reasons: ['the\nreason'] }
+            : PATCHED;
         },
       },
       quarantine: {
@@ -331,7 +355,7 @@ describe('what is kept', () => {
 
   it('is nothing, without an error, before the first scan', async () => {
     const empty = join(directory, 'empty');
-    for (const args of [['findings'], ['vm', 'list'], ['quarantine', 'list']]) {
+    for (const args of [['findings'], ['vm', 'list'], ['quarantine', 'list'], ['patch', 'status']]) {
       expect(await lazaret([...args, '--state', empty])).toMatchObject({ code: 0, out: '' });
     }
   });
@@ -344,6 +368,16 @@ describe('what is kept', () => {
     expect(out).toMatch(/^stop:process +D3-PT +terminates one process$/m);
     expect(out).toMatch(/^contain:file +D3-CQ +its agent does not offer it \(not-offered\)$/m);
     expect(out).toMatch(/^delete:file +D3-FEV +the guest's administrator denies it \(denied-by-guest\)$/m);
+  });
+
+  it('takes a bundle to a VM that was scanned by its socket, and tells what became of it', async () => {
+    const applied = await lazaret(['patch', 'apply', 'web-1', '/b/good', '--state', state]);
+    expect(applied).toMatchObject({ code: 0, calls: ['patch web-1 /b/good', 'close'] });
+    expect(applied.out).toBe('web-1: Harden sshd (sshd)\n  replace  /etc/ssh/sshd_config\napplied\n');
+    const failed = await lazaret(['patch', 'apply', 'web-1', '/b/bad', '--state', state, '--dry-run']);
+    expect(failed).toMatchObject({ code: 1, calls: ['patch web-1 /b/bad dry', 'close'] });
+    expect(failed.out).toContain('rolled back: the VM is as it was\n  because: the\\x0areason\n');
+    expect(await lazaret(['patch', 'apply', 'other', '/b', '--state', state])).toMatchObject({ code: 64 });
   });
 
   it('goes on after an id that fails, and exits with 1', async () => {

@@ -4,6 +4,7 @@ import { registerConfig } from './config.ts';
 import { registerDoctor } from './doctor.ts';
 import { EXIT } from './exit.ts';
 import { registerFindings } from './findings.ts';
+import { registerPatch } from './patch.ts';
 import { registerQuarantine } from './quarantine.ts';
 import type { Context } from './run.ts';
 import { registerScan } from './scan.ts';
@@ -50,6 +51,7 @@ function buildProgram(version: string, context: Context): Command {
   registerVm(program, context);
   registerFindings(program, context);
   registerQuarantine(program, context);
+  registerPatch(program, context);
   registerConfig(program, context);
   registerDoctor(program, context);
   return program;

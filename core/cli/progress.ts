@@ -57,14 +57,14 @@ function timeLeft({ listingComplete, bytesDone, bytesListed }: ScanProgress, rat
 
 /** Repaints one line of a terminal; writes nothing where `output` is none. */
 export class ProgressBar {
-  private readonly output: Output;
+  private readonly output: Omit<Output, 'stream'>;
   private readonly now: () => number;
   private vm = '';
   private startedAt = 0;
   private paintedAt = Number.NEGATIVE_INFINITY;
   private shown = false;
 
-  constructor(output: Output, now: () => number = () => performance.now()) {
+  constructor(output: Omit<Output, 'stream'>, now: () => number = () => performance.now()) {
     this.output = output;
     this.now = now;
   }

@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { Logger } from '../api/index.ts';
 import { loadSettings, type Settings } from '../config/index.ts';
+import { NdjsonSink } from '../events/ndjson.ts';
 import type { EventSink } from '../events/sink.ts';
 import type { StartEngine } from './engine.ts';
 import { exitCodeOf, renderError } from './error.ts';
@@ -89,11 +90,9 @@ export class Run<Options extends object = object> {
     else this.io.stdout.write(renderTable(columns, rows, this.io.stdout.columns, this.paint));
   }
 
-  /** Events as lines of JSON on stdout. */
+  /** Events as lines of JSON on stdout; whoever reads them sets the pace. */
   jsonEvents(): EventSink {
-    return {
-      emit: async (event) => this.printJson(event),
-    };
+    return new NdjsonSink(this.io.stdout.stream);
   }
 
   printError(error: unknown): void {
