@@ -143,7 +143,7 @@ export class Responder {
       const request = { finding, ...requestOf(step, content) };
       const action = await executor.perform({ ...this.guest, neverTouch }, request, signal);
       await events.emit(remediationEvent(action, this.guest.vm, this.findings.get(finding)));
-      return action.outcome.code === 'done' ? undefined : whyNot(step, action.outcome);
+      return isAnswered(step, action.outcome) ? undefined : whyNot(step, action.outcome);
     } catch (error) {
       if (error instanceof InstructionError) return error.message;
       throw error;
@@ -172,6 +172,10 @@ function requestOf(step: Step, content: Content | undefined): ActionRequest {
       };
   }
 }
+
+/** A process that ended by itself, or with the file that another finding was about, is as good as stopped. */
+const isAnswered = ({ instruction }: Step, { code }: Outcome): boolean =>
+  code === 'done' || (instruction === 'stop:process' && code === 'vanished');
 
 const whyNot = ({ instruction }: Step, { code, detail }: Outcome): string =>
   `the guest did not ${instruction.replace(':', ' the ')}: ${code}${detail === undefined ? '' : ` (${detail})`}`;
