@@ -9,13 +9,18 @@ if (Number(process.versions.node.split('.')[0]) < NEEDED) {
   );
   process.exitCode = 69;
 } else {
-  const [{ runCommandLine }, { processIo }, { compose }, { version }] = await Promise.all([
+  const [{ runCommandLine }, { processIo }, { version }] = await Promise.all([
     import('./cli/program.ts'),
     import('./cli/io.ts'),
-    import('./container.ts'),
     import('./version.ts'),
   ]);
-  await runCommandLine(process.argv.slice(2), version, { io: processIo(), startEngine: compose });
+  // The engine is heavy, and what only looks at the state directory does without it.
+  const engine = () => import('./container.ts');
+  await runCommandLine(process.argv.slice(2), version, {
+    io: processIo(),
+    plugins: async () => (await engine()).BUILT_IN,
+    startEngine: async (settings, options) => (await engine()).compose(settings, options),
+  });
 }
 
 export {};

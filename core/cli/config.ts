@@ -9,15 +9,15 @@ export function registerConfig(program: Command, context: Context): void {
   config
     .command('check')
     .description('tells every error of the configuration, with file, line, column and key')
-    .action(perform(context, check));
+    .action(perform(context, (run) => check(run, context)));
   config
     .command('schema')
     .description('prints the JSON Schema of a configuration file, for editors')
     .action(perform(context, schema));
 }
 
-async function check(run: Run): Promise<number> {
-  const { files, settings } = await loadSettings({ file: run.options.config });
+async function check(run: Run, context: Context): Promise<number> {
+  const { files, settings } = await loadSettings({ file: run.options.config }, await context.plugins());
   if (run.json) run.printJson({ files, settings });
   else if (files.length > 0) run.print(`the configuration is right: ${files.map(harmless).join(', ')}`);
   else run.print(`nothing is configured in ${CONFIG_DIRECTORY}: the defaults hold`);

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { defaults, loadSettings, type Settings } from '../config/index.ts';
+import { type Configurable, defaults, loadSettings, type Settings } from '../config/index.ts';
 import { ConfigError } from '../error.ts';
 import { configuredSockets } from '../hypervisor/sockets.ts';
 import {
@@ -22,24 +22,42 @@ export function registerDoctor(program: Command, context: Context): void {
   program
     .command('doctor')
     .description('tells what is there, what is missing and how to get it')
-    .action(perform(context, doctor));
+    .action(perform(context, (run) => doctor(run, context)));
 }
 
-async function doctor(run: Run): Promise<number> {
-  const { settings, checks: first } = await checkConfiguration(run.options.config);
-  const checks = [...first, ...(await examine(run.withState(settings), run.io.env.PATH ?? ''))];
+async function doctor(run: Run, context: Context): Promise<number> {
+  const { plugins, checks: loading } = await loadPlugins(context);
+  const { settings, checks: configuration } = await checkConfiguration(run.options.config, plugins);
+  const checks = [
+    ...loading,
+    ...configuration,
+    ...(await examine(run.withState(settings), run.io.env.PATH ?? '')),
+  ];
   if (run.json) for (const check of checks) run.printJson(check);
   else run.io.stdout.write(renderChecks(checks, run.paint));
   return checks.some(({ status }) => status === 'fail') ? EXIT.failed : EXIT.ok;
 }
 
+/** Plugins that cannot even be loaded are no reason not to look at the rest. */
+async function loadPlugins(
+  context: Context,
+): Promise<{ plugins?: readonly Configurable[]; checks: Check[] }> {
+  try {
+    return { plugins: await context.plugins(), checks: [] };
+  } catch (error) {
+    const detail = `they cannot be loaded: ${error instanceof Error ? error.message : String(error)}`;
+    return { checks: [{ name: 'plugins', status: 'fail', detail, remedy: 'npm ci, then npm run build' }] };
+  }
+}
+
 /** A wrong configuration is one finding among others: the rest is looked at with the defaults. */
 async function checkConfiguration(
   file: string | undefined,
+  plugins: readonly Configurable[] | undefined,
 ): Promise<{ settings: Settings; checks: Check[] }> {
   const name = 'configuration';
   try {
-    const { settings, files } = await loadSettings({ file });
+    const { settings, files } = await loadSettings({ file }, plugins);
     const detail = files.join(', ') || 'none; the defaults hold';
     return { settings, checks: [{ name, status: 'ok', detail }] };
   } catch (error) {

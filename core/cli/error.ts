@@ -14,16 +14,7 @@ export class UsageError extends CodedError<'usage'> {
 }
 
 const DEEPEST_CAUSE = 8;
-
-/** What to do next, where the message cannot know it. */
-const NEXT_STEP: Readonly<Record<string, string>> = {
-  'connect-failed':
-    'check that the VM runs, has the port org.lazaret.agent.0 and that you may open its socket; lazaret doctor looks at both',
-  'no-agent': 'start lazaret-agent in the guest, then try again',
-  silent: 'look at the guest: it is paused, overloaded, or its agent hangs',
-  'key-changed':
-    'find out why the agent has a new key before anything else: a guest that was reinstalled has one, and so has an impostor',
-};
+const REPORT_IT = 'this should not happen; run it again with --debug and report what it prints';
 
 /** `failed` is what the command exits with when it was asked rightly and could not do it. */
 export function exitCodeOf(error: unknown, failed: number): number {
@@ -35,7 +26,7 @@ export function exitCodeOf(error: unknown, failed: number): number {
 const isConfigurationError = (error: unknown): error is Error =>
   error instanceof ConfigError || (error instanceof PluginError && error.code === 'bad-options');
 
-/** `lazaret: <message> (<code>)`, its causes and the next step, each on a line of its own; with `debug` the stack. */
+/** `lazaret: <message> (<code>)`, its causes and what to do next, each on a line of its own; with `debug` the stack. */
 export function renderError(error: unknown, paint: Paint, debug: boolean): string {
   const lines = [`${paint('bad', 'lazaret:')} ${summaryOf(error)}`];
   let cause = causeOf(error);
@@ -43,8 +34,8 @@ export function renderError(error: unknown, paint: Paint, debug: boolean): strin
     lines.push(`  because: ${summaryOf(cause)}`);
     cause = causeOf(cause);
   }
-  const next = nextStep(error);
-  if (next) lines.push(`  next: ${next}`);
+  // Errors of ours say themselves what to do.
+  if (!(error instanceof CodedError)) lines.push(`  next: ${REPORT_IT}`);
   if (debug && error instanceof Error) lines.push(...(error.stack ?? '').split('\n').map(harmless));
   return `${lines.join('\n')}\n`;
 }
@@ -59,13 +50,6 @@ function summaryOf(error: unknown): string {
       .join('\n')}`;
   }
   return code ? `${harmless(message)} (${harmless(code)})` : harmless(message);
-}
-
-function nextStep(error: unknown): string | undefined {
-  if (!(error instanceof CodedError)) {
-    return 'this should not happen; run it again with --debug and report what it prints';
-  }
-  return NEXT_STEP[error.code];
 }
 
 const causeOf = (error: unknown): unknown => (error instanceof Error ? error.cause : undefined);

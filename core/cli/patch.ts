@@ -42,7 +42,7 @@ export function registerPatch(program: Command, context: Context): void {
 async function apply(run: Run<ApplyOptions>, context: Context): Promise<number> {
   const [name = '', bundle = ''] = run.args;
   const dryRun = run.options.dryRun === true;
-  const settings = await run.settings();
+  const settings = await run.settingsForEngine(context);
   const domain = await domainOf(settings, name);
   return interruptible(run, async (signal) => {
     const engine = await context.startEngine(settings, { events: noEvents, logger: run.logger });

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { z } from 'zod';
 import { cleanReport, finding, report, vm } from '../../test/records.ts';
 import { ChannelError } from '../channel/error.ts';
 import type { Settings } from '../config/index.ts';
@@ -35,6 +36,11 @@ interface Outcome {
   readonly settings: Settings | undefined;
   readonly calls: readonly string[];
 }
+
+const PLUGINS = [
+  { meta: { id: 'yara' }, options: z.strictObject({ rules: z.array(z.string()) }) },
+  { meta: { id: 'hashset' }, options: z.strictObject({ lists: z.array(z.string()) }) },
+];
 
 const PATCHED = {
   patch: 'sshd',
@@ -124,7 +130,7 @@ async function lazaret(
       },
     };
   };
-  await runCommandLine(args, '1.2.3', { io, startEngine });
+  await runCommandLine(args, '1.2.3', { io, startEngine, plugins: async () => PLUGINS });
   expect(interrupts.size).toBe(0);
   return { code: io.exitCode, ...text, requests, settings, calls };
 }
@@ -239,16 +245,23 @@ describe('scan', () => {
       return { ...cleanReport(), findings: [finding()] };
     });
     expect(outcome.code).toBe(2);
-    expect(outcome.err).toBe(
-      'lazaret: nobody answers (no-agent)\n  because: ECONNREFUSED\\x1b\n  next: start lazaret-agent in the guest, then try again\n',
-    );
+    expect(outcome.err).toBe('lazaret: nobody answers (no-agent)\n  because: ECONNREFUSED\\x1b\n');
     expect(outcome.out).toContain('1 malicious\n');
     expect(outcome.calls).toEqual(['close']);
   });
 
   it('exits with 2, not 1, when it cannot even begin', async () => {
-    const outcome = await lazaret(['scan', '--socket', 'a', '--state', '/dev/null/x'], 'no engine');
+    const outcome = await lazaret(
+      ['scan', '--socket', 'a', '--rules', '/', '--state', '/dev/null/x'],
+      'no engine',
+    );
     expect(outcome).toMatchObject({ code: 2, err: 'lazaret: another process works on it (in-use)\n' });
+  });
+
+  it('says when no file will be looked into', async () => {
+    const { err, code } = await lazaret(['scan', '--socket', 'a'], async () => cleanReport());
+    expect(code).toBe(0);
+    expect(err).toBe('warning: no file is looked into without --rules or --hashes\n');
   });
 
   it('exits with 1 when malware was found and nothing was missed', async () => {
@@ -260,10 +273,13 @@ describe('scan', () => {
   });
 
   it('writes events alone to stdout with --json, and names left-out rules on stderr', async () => {
-    const outcome = await lazaret(['scan', '--socket', 'a', '--json'], async (_, __, ___, emit) => {
-      await emit({ class_uid: 2004, activity_id: 1, time: 5 });
-      return report();
-    });
+    const outcome = await lazaret(
+      ['scan', '--socket', 'a', '--rules', '/', '--json'],
+      async (_, __, ___, emit) => {
+        await emit({ class_uid: 2004, activity_id: 1, time: 5 });
+        return report();
+      },
+    );
     expect(outcome.code).toBe(2);
     expect(outcome.out).toBe('{"class_uid":2004,"activity_id":1,"time":5}\n');
     expect(outcome.err).toBe('left out  bad.yar:12: syntax error (yara)\n');
@@ -435,6 +451,10 @@ describe('config', () => {
       code: 0,
       out: `the configuration is right: ${config}\n`,
     });
+    await configure('plugins: {yara: {rules: 5}}');
+    expect((await lazaret(['config', 'check', '--config', config])).err).toContain(
+      ':1:18: plugins.yara.rules: ',
+    );
     await configure('state: x');
     expect(await lazaret(['config', 'check', '--config', config])).toMatchObject({ code: 78, out: '' });
   });

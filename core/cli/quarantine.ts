@@ -74,7 +74,7 @@ async function each(
   done: 'restored' | 'purged',
   work: (engine: Engine, id: string, signal: AbortSignal) => Promise<unknown>,
 ): Promise<number> {
-  const settings = await run.settings();
+  const settings = await run.settingsForEngine(context);
   return interruptible(run, async (signal) => {
     const engine = await context.startEngine(settings, { events: noEvents, logger: run.logger });
     let code: number = EXIT.ok;

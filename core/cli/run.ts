@@ -2,7 +2,7 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { Logger } from '../api/index.ts';
-import { loadSettings, type Settings } from '../config/index.ts';
+import { type Configurable, loadSettings, type Settings } from '../config/index.ts';
 import { NdjsonSink } from '../events/ndjson.ts';
 import type { EventSink } from '../events/sink.ts';
 import type { StartEngine } from './engine.ts';
@@ -18,6 +18,8 @@ import { harmless } from './text.ts';
 /** What commands are made with. */
 export interface Context {
   readonly io: Io;
+  /** The plugins that a configuration can name. */
+  plugins(): Promise<readonly Configurable[]>;
   readonly startEngine: StartEngine;
 }
 
@@ -56,6 +58,12 @@ export class Run<Options extends object = object> {
 
   async settings(): Promise<Settings> {
     return this.withState((await loadSettings({ file: this.options.config })).settings);
+  }
+
+  /** For those who start the engine: the options of plugins are checked as well. */
+  async settingsForEngine(context: Context): Promise<Settings> {
+    const { settings } = await loadSettings({ file: this.options.config }, await context.plugins());
+    return this.withState(settings);
   }
 
   /** With the state directory of the command line, where it names one. */

@@ -5,7 +5,7 @@ import type { Domain } from '../channel/session.ts';
 import { defaults, type Settings } from '../config/index.ts';
 import { bareSocket, configuredSockets } from '../hypervisor/sockets.ts';
 import { UsageError } from './error.ts';
-import type { Run } from './run.ts';
+import type { Context, Run } from './run.ts';
 
 export interface TargetOptions {
   readonly socket?: string;
@@ -19,22 +19,25 @@ export interface Target {
   readonly domains: readonly Domain[];
 }
 
-export async function targetOf(run: Run<TargetOptions>): Promise<Target> {
-  if (run.options.socket !== undefined) return socketTarget(run, run.options.socket);
+export async function targetOf(run: Run<TargetOptions>, context: Context): Promise<Target> {
+  if (run.options.socket !== undefined) return socketTarget(run, context, run.options.socket);
   for (const option of ['name', 'rules', 'hashes'] as const) {
     if (run.options[option] !== undefined) {
       throw new UsageError(`--${option} goes with --socket; with a configuration, set it there`);
     }
   }
-  const settings = await run.settings();
+  const settings = await run.settingsForEngine(context);
   return { settings, domains: await chooseDomains(settings, run.args) };
 }
 
 /** One channel. A configuration counts only when it is named: the command line says all that is needed. */
-async function socketTarget(run: Run<TargetOptions>, socket: string): Promise<Target> {
+async function socketTarget(run: Run<TargetOptions>, context: Context, socket: string): Promise<Target> {
   if (run.args.length > 0) throw new UsageError('--socket names the VM by itself: leave the other names out');
   const { name, rules, hashes, config } = run.options;
-  const base = config === undefined ? run.withState(defaults()) : await run.settings();
+  const base = config === undefined ? run.withState(defaults()) : await run.settingsForEngine(context);
+  if (!rules && !hashes && config === undefined) {
+    run.note('warning: no file is looked into without --rules or --hashes');
+  }
   const plugins = {
     ...base.plugins,
     ...(rules && { yara: { ...base.plugins.yara, enabled: true, rules: existing(rules) } }),

@@ -46,7 +46,7 @@ export function registerScan(program: Command, context: Context): void {
 
 async function scan(run: Run<ScanOptions>, context: Context): Promise<number> {
   const roots = rootsOf(run.options.path);
-  const { settings, domains } = await targetOf(run);
+  const { settings, domains } = await targetOf(run, context);
   const mode = run.options.mode ?? settings.policy.mode;
   return interruptible(run, async (signal) => {
     const events = run.json ? run.jsonEvents() : noEvents;

@@ -46,7 +46,7 @@ function capabilities(features: NonNullable<VmRecord['features']>): Fact[] {
   const { os, init, packageManager, privileges, fileSystems, denied, limits } = features['x-lazaret'];
   const mounts = fileSystems.map(({ path, type }) => `${displayWire(path)} (${type})`);
   return [
-    ['system', `${os.name} (${os.id} ${os.version})`],
+    ['system', `${os.name} (${[os.id, os.version].filter(Boolean).join(' ')})`],
     ['kernel', `${os.kernel} ${os.arch}`],
     ['init', init],
     ['packages', packageManager ?? 'no package manager'],

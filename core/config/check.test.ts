@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { z } from 'zod';
 import { DEADLINES } from '../../protocol/index.ts';
 import { ConfigError } from '../error.ts';
 import { check } from './load.ts';
@@ -122,46 +123,46 @@ const WRONG: readonly [what: string, text: string, lines: readonly string[]][] =
   ],
 ];
 
-const messageOf = (text: string): string => {
-  try {
-    check([{ file: 'a.yaml', text }]);
-  } catch (error) {
-    expect(error).toBeInstanceOf(ConfigError);
-    expect((error as ConfigError).code).toBe('invalid');
-    return (error as ConfigError).message;
-  }
-  throw new Error('it was accepted');
+const messageOf = async (...parts: Parameters<typeof check>): Promise<string> => {
+  const error = await check(...parts).then(
+    () => new Error('it was accepted'),
+    (error: unknown) => error,
+  );
+  expect(error).toBeInstanceOf(ConfigError);
+  expect(error).toMatchObject({ code: 'invalid' });
+  return (error as ConfigError).message;
 };
 
+const messageFor = (text: string): Promise<string> => messageOf([{ file: 'a.yaml', text }]);
+
 describe('a wrong configuration', () => {
-  it.each(WRONG)('%s', (_, text, lines) => {
-    expect(messageOf(text).split('\n')).toEqual(lines.map((line) => `a.yaml:${line}`));
+  it.each(WRONG)('%s', async (_, text, lines) => {
+    expect((await messageFor(text)).split('\n')).toEqual(lines.map((line) => `a.yaml:${line}`));
   });
 
-  it('names the place of a syntax error', () => {
-    expect(messageOf('state: "/x')).toMatch(/^a\.yaml:1:\d+: Missing closing "quote$/);
-    expect(messageOf('state: /a\nstate: /b')).toBe('a.yaml:2:1: Map keys must be unique');
-    expect(messageOf('state: !!js/function x')).toMatch(/^a\.yaml:1:8: Unresolved tag/);
+  it('names the place of a syntax error', async () => {
+    expect(await messageFor('state: "/x')).toMatch(/^a\.yaml:1:\d+: Missing closing "quote$/);
+    expect(await messageFor('state: /a\nstate: /b')).toBe('a.yaml:2:1: Map keys must be unique');
+    expect(await messageFor('state: !!js/function x')).toMatch(/^a\.yaml:1:8: Unresolved tag/);
   });
 
-  it('tells every error of every file at once', () => {
-    const error = () =>
-      check([
-        { file: 'a.yaml', text: 'state: x\npolicy: {mode: x}' },
-        { file: 'b.yaml', text: 'state: [' },
-        { file: 'c.yaml', text: 'spool: {bytes: x}' },
-      ]);
-    expect(error).toThrow(/^b\.yaml:1:\d+: .*\na\.yaml:1:1: state: .*\na\.yaml:2:10: .*\nc\.yaml:1:9: /);
+  it('tells every error of every file at once', async () => {
+    const message = await messageOf([
+      { file: 'a.yaml', text: 'state: x\npolicy: {mode: x}' },
+      { file: 'b.yaml', text: 'state: [' },
+      { file: 'c.yaml', text: 'spool: {bytes: x}' },
+    ]);
+    expect(message).toMatch(/^b\.yaml:1:\d+: .*\na\.yaml:1:1: state: .*\na\.yaml:2:10: .*\nc\.yaml:1:9: /);
   });
 
-  it('shows a long value shortened', () => {
-    expect(messageOf(`state: ${'x'.repeat(5000)}`).length).toBeLessThan(200);
+  it('shows a long value shortened', async () => {
+    expect((await messageFor(`state: ${'x'.repeat(5000)}`)).length).toBeLessThan(200);
   });
 });
 
 describe('files laid over each other', () => {
-  it('adds to mappings and replaces lists and values', () => {
-    const settings = check([
+  it('adds to mappings and replaces lists and values', async () => {
+    const settings = await check([
       {
         file: 'a.yaml',
         text: 'state: /a\npolicy: {mode: contain, excludes: [/x, /y]}\nplugins: {yara: {a: 1}}',
@@ -173,23 +174,21 @@ describe('files laid over each other', () => {
     expect(settings.plugins).toEqual({ yara: { enabled: true, a: 1, b: [2] } });
   });
 
-  it('names the file that a wrong value came from', () => {
-    const vm = '{name: web, socket: /a}';
-    const wrong = () =>
-      check([
-        { file: 'a.yaml', text: `\n\nvms:\n  - ${vm}` },
-        { file: 'b.yaml', text: 'vms:\n  - name: web' },
-      ]);
-    expect(wrong).toThrow(/^b\.yaml:2:5: vms\[0\]\.socket: /);
+  it('names the file that a wrong value came from', async () => {
+    const message = await messageOf([
+      { file: 'a.yaml', text: '\n\nvms:\n  - {name: web, socket: /a}' },
+      { file: 'b.yaml', text: 'vms:\n  - name: web' },
+    ]);
+    expect(message).toMatch(/^b\.yaml:2:5: vms\[0\]\.socket: /);
   });
 });
 
-it('takes nothing as the defaults', () => {
-  expect(check([{ file: 'a.yaml', text: '# nothing\n' }])).toEqual(defaults());
+it('takes nothing as the defaults', async () => {
+  expect(await check([{ file: 'a.yaml', text: '# nothing\n' }])).toEqual(defaults());
 });
 
-it('reads sizes and times', () => {
-  const settings = check([
+it('reads sizes and times', async () => {
+  const settings = await check([
     {
       file: 'a.yaml',
       text: 'spool: {bytes: 4KiB}\npolicy: {maxFileBytes: 1000, deadlines: {login: 5min, command: 500ms}}',
@@ -203,4 +202,28 @@ it('reads sizes and times', () => {
 it('has the deadlines of the contract as its defaults', () => {
   const { deadlines } = defaults().policy;
   expect(DEADLINES).toMatchObject(deadlines);
+});
+
+describe('options of plugins', () => {
+  const plugins = [
+    { meta: { id: 'yara' }, options: z.strictObject({ rules: z.array(z.string()).min(1) }) },
+    { meta: { id: 'hashset' }, options: z.strictObject({}) },
+  ];
+
+  it('are checked by the plugin, and named with their place', async () => {
+    const text = 'plugins:\n  yara:\n    rules: [a, 5]\n    colour: red\n  nosuch: {}\n';
+    const message = await messageOf([{ file: 'a.yaml', text }], plugins);
+    expect(message.split('\n')).toEqual([
+      expect.stringMatching(/^a\.yaml:3:16: plugins\.yara\.rules\[1\]: .*expected string/),
+      expect.stringMatching(/^a\.yaml:2:3: plugins\.yara: .*colour/),
+      'a.yaml:5:3: plugins.nosuch: there is no such plugin: expected one of hashset, yara',
+    ]);
+  });
+
+  it('may be anything where the plugin is switched off, and are handed on as written', async () => {
+    const off = 'plugins: {yara: {enabled: false, rules: 5}, hashset: {}}';
+    await expect(check([{ file: 'a.yaml', text: off }], plugins)).resolves.toMatchObject({
+      plugins: { yara: { enabled: false, rules: 5 }, hashset: { enabled: true } },
+    });
+  });
 });

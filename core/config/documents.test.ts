@@ -35,8 +35,8 @@ const examples = (text: string): string =>
     .map((line) => line.slice(4))
     .join('\n');
 
-it('documents every default as it is', () => {
-  expect(check([{ file: 'config/lazaret.yaml', text: documented }])).toEqual(defaults());
+it('documents every default as it is', async () => {
+  expect(await check([{ file: 'config/lazaret.yaml', text: documented }])).toEqual(defaults());
 });
 
 it('documents every key', () => {
@@ -47,8 +47,8 @@ it('documents every key', () => {
   expect(known.filter((key) => !shown.has(key))).toEqual([]);
 });
 
-it('has examples that are valid', () => {
-  const settings = check([{ file: 'examples', text: examples(documented) }]);
+it('has examples that are valid', async () => {
+  const settings = await check([{ file: 'examples', text: examples(documented) }]);
   expect(settings.vms).toHaveLength(1);
   expect(settings.plugins.yara).toMatchObject({ enabled: true });
 });

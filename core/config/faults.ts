@@ -23,10 +23,7 @@ function formatKey(path: KeyPath): string {
 export function faultsOf(issues: readonly Issue[], source: Source, schema: z.ZodType): Fault[] {
   const faults = issues
     .flatMap((issue) => messagesOf(issue, schema))
-    .map(({ key, message }) => {
-      const at = positionOf(source, key) ?? { file: 'configuration', line: 1, column: 1 };
-      return { at, key, message };
-    });
+    .map(({ key, message }) => ({ at: positionOf(source, key), key, message }));
   return faults.sort(
     (a, b) => compare(a.at.file, b.at.file) || a.at.line - b.at.line || a.at.column - b.at.column,
   );

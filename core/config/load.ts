@@ -8,6 +8,7 @@ import { open, readdir, stat } from 'node:fs/promises';
 import { dirname, extname, join, resolve } from 'node:path';
 import { ConfigError } from '../error.ts';
 import { faultsOf, formatFault } from './faults.ts';
+import { type Configurable, pluginFaults } from './plugin-options.ts';
 import { defaults, type Settings, settingsSchema } from './schema.ts';
 import { type Fault, mergeSources, parseSource, type Source } from './source.ts';
 
@@ -30,9 +31,12 @@ export interface Place {
 
 /**
  * Throws ConfigError: `not-found`, `unreadable`, or `invalid` with one line an error, every error of every file
- * at once.
+ * at once. With `plugins`, their options are checked as well.
  */
-export async function loadSettings(place: Place = {}): Promise<LoadedSettings> {
+export async function loadSettings(
+  place: Place = {},
+  plugins?: readonly Configurable[],
+): Promise<LoadedSettings> {
   const main = place.file ? resolve(place.file) : await findMain(place.directory ?? CONFIG_DIRECTORY);
   if (!main) return { settings: defaults(), files: [] };
   const { text, owner } = await readTrusted(main, undefined);
@@ -40,19 +44,21 @@ export async function loadSettings(place: Place = {}): Promise<LoadedSettings> {
   for (const file of await listParts(join(dirname(main), 'conf.d'), owner)) {
     parts.push({ file, text: (await readTrusted(file, owner)).text });
   }
-  return { settings: check(parts), files: parts.map(({ file }) => file) };
+  return { settings: await check(parts, plugins), files: parts.map(({ file }) => file) };
 }
 
 /** Checks the texts of configuration files, in order; throws ConfigError `invalid`. */
-export function check(parts: readonly { readonly file: string; readonly text: string }[]): Settings {
+export async function check(
+  parts: readonly { readonly file: string; readonly text: string }[],
+  plugins?: readonly Configurable[],
+): Promise<Settings> {
   const parsed = parts.map(({ file, text }) => parseSource(file, text));
   const sources = parsed.filter((source): source is Source => 'value' in source);
-  const syntax = parsed.filter((source): source is readonly Fault[] => Array.isArray(source)).flat();
   const source = sources.reduce(mergeSources, { value: {}, positions: new Map() });
+  const faults = parsed.filter((one): one is readonly Fault[] => Array.isArray(one)).flat();
   const result = settingsSchema.safeParse(source.value, { reportInput: true });
-  const faults = result.success
-    ? syntax
-    : [...syntax, ...faultsOf(result.error.issues, source, settingsSchema)];
+  if (!result.success) faults.push(...faultsOf(result.error.issues, source, settingsSchema));
+  else if (plugins) faults.push(...(await pluginFaults(plugins, result.data.plugins, source)));
   if (result.success && faults.length === 0) return result.data;
   throw new ConfigError('invalid', faults.map(formatFault).join('\n'));
 }

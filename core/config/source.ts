@@ -107,11 +107,13 @@ function mergeMappings(
 const isMapping = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
+const NOWHERE: Position = { file: 'configuration', line: 1, column: 1 };
+
 /** Where `path` was written; for a key that is missing, where the mapping that lacks it was. */
-export function positionOf(source: Source, path: KeyPath): Position | undefined {
+export function positionOf(source: Source, path: KeyPath): Position {
   for (let length = path.length; length >= 0; length--) {
     const at = source.positions.get(pointer(path.slice(0, length)));
     if (at) return at;
   }
-  return undefined;
+  return NOWHERE;
 }
