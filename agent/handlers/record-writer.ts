@@ -15,7 +15,7 @@ import {
 import { errnoOf } from '../linux/error.ts';
 import type { Exchange } from '../session/exchange.ts';
 
-const CHUNK_BYTES = 512 * 1024;
+const CHUNK_BYTES = 256 * 1024;
 const CHUNKS = 3;
 /** A chunk with less room than this is sent: its rest would only make for small reads. */
 const LEAST_ROOM = 8 * 1024;

@@ -1,5 +1,7 @@
-import { dlopen, getInt32 } from 'node:ffi';
 import type { Libc } from './ffi.ts';
+
+// Not imported: the agent is also bundled for a runtime that has no such module.
+const { dlopen, getInt32 } = process.getBuiltinModule('node:ffi');
 
 const LIBRARY = 'libc.so.6';
 // The address is fixed for the life of the thread; reading it there needs no call that could disturb it.
