@@ -88,34 +88,30 @@ function isInstalled() {
   });
 }
 
+/** The stamp gets the time before the work, so that what changes meanwhile is not missed. */
 async function compile() {
   const stamp = join(root, 'dist', '.compiled');
   if (isNewerThan(stamp, sources)) return;
   say('compiling (tsc)');
-  await makeWithStamp(stamp, () => run(node, [join(bin, 'tsc')]));
-}
-
-async function packAgent() {
-  const stamp = join(root, 'dist', '.agent-packed');
-  if (existsSync(join(root, 'dist', 'lazaret-agent')) && isNewerThan(stamp, agentSources)) return;
-  say('packing the agent into one file');
-  await makeWithStamp(stamp, () => run(node, ['scripts/build-agent.mjs']));
-}
-
-/** The stamp gets the time before the work, so that what changes meanwhile is not missed. */
-async function makeWithStamp(stamp, make) {
   const begun = new Date();
   rmSync(stamp, { force: true });
-  const status = await make();
+  const status = await run(node, [join(bin, 'tsc')]);
   if (status !== 0) throw new Unready(`that failed (${status}); the message is above`);
   writeFileSync(stamp, '');
   utimesSync(stamp, begun, begun);
 }
 
-/** Whether a stamp is newer than all files and folders (a removed file changes its folder) below `paths`. */
-function isNewerThan(stamp, paths) {
-  if (!existsSync(stamp)) return false;
-  const made = statSync(stamp).mtimeMs;
+async function packAgent() {
+  if (isNewerThan(join(root, 'dist', 'lazaret-agent'), agentSources)) return;
+  say('packing the agent into one file');
+  const status = await run(node, ['scripts/build-agent.mjs']);
+  if (status !== 0) throw new Unready(`that failed (${status}); the message is above`);
+}
+
+/** Whether a file is newer than all files and folders (a removed file changes its folder) below `paths`. */
+function isNewerThan(file, paths) {
+  if (!existsSync(file)) return false;
+  const made = statSync(file).mtimeMs;
   const isOlder = (path) => {
     const entry = statSync(path, { throwIfNoEntry: false });
     if (!entry) return true;

@@ -114,7 +114,7 @@ describe.runIf(ready)('a real guest, from the command line', { timeout: 240_000 
 
   it('patches', async () => {
     const before = await factsOf(SSHD_CONFIG);
-    const patch = await lazaret('patch', 'apply', DEMO_PATCH, 'demo-guest');
+    const patch = await lazaret('patch', 'apply', 'demo-guest', DEMO_PATCH);
     expect(patch, patch.stderr).toMatchObject({ status: 0 });
     expect((await guest.read(SSHD_CONFIG))?.toString()).toMatch(/^PermitRootLogin no$/m);
     expect((await factsOf(SSHD_CONFIG)).split(' ').slice(0, 3)).toEqual(before.split(' ').slice(0, 3));

@@ -1,0 +1,223 @@
+/** The whole method, step by step, on a guest that the demo makes for it and takes away again. */
+import type { Command } from 'commander';
+import { samples } from '../../demo/samples.ts';
+import {
+  DEMO_HASHES,
+  DEMO_PATCH,
+  DEMO_RULES,
+  faultsOf,
+  obstacles,
+  type Stage,
+  setStage,
+} from '../../demo/stage.ts';
+import { GuestPath, INSTRUCTIONS } from '../../protocol/index.ts';
+import type { Domain } from '../channel/session.ts';
+import { defaults, type Settings } from '../config/index.ts';
+import { bareSocket } from '../hypervisor/sockets.ts';
+import type { ScanProgress, ScanReport } from '../scan/report.ts';
+import type { ActionRecord } from '../store/records.ts';
+import type { Engine } from './engine.ts';
+import { EXIT } from './exit.ts';
+import { formatDuration } from './format.ts';
+import { interruptible } from './interrupt.ts';
+import { renderPatch } from './patch.ts';
+import { ProgressBar } from './progress.ts';
+import { type Context, noEvents, perform, type Run } from './run.ts';
+import { isIncomplete, renderReport } from './scan-report.ts';
+import { State } from './state.ts';
+import { displayWire, harmless } from './text.ts';
+import { renderVm } from './vm-page.ts';
+
+interface DemoOptions {
+  readonly withoutQemu?: boolean;
+}
+
+/** What every step of the demo works with. */
+interface Scene {
+  readonly run: Run<DemoOptions>;
+  readonly stage: Stage;
+  readonly engine: Engine;
+  readonly domain: Domain;
+  readonly signal: AbortSignal;
+  /** Begins a step. */
+  step(title: string): void;
+}
+
+export function registerDemo(program: Command, context: Context): void {
+  program
+    .command('demo')
+    .description('shows the whole method on a guest of its own, which it infects, cleans and removes again')
+    .option('--without-qemu', 'use no virtual machine, even where one could be booted')
+    .action(perform<DemoOptions>(context, (run) => demo(run, context)));
+}
+
+async function demo(run: Run<DemoOptions>, context: Context): Promise<number> {
+  const step = numbered(run);
+  return interruptible(run, async (signal) => {
+    const stage = await openStage(run, step, signal);
+    try {
+      const engine = await context.startEngine(settingsFor(stage), { events: noEvents, logger: run.logger });
+      try {
+        const domain = bareSocket(stage.guest.socket, 'demo-guest');
+        return conclude(run, await play({ run, stage, engine, domain, signal, step }));
+      } finally {
+        await engine.close();
+      }
+    } finally {
+      await stage.close();
+      run.print('The guest and all that belonged to it are gone.');
+    }
+  });
+}
+
+function numbered(run: Run): Scene['step'] {
+  let number = 0;
+  return (title) => run.print(`\n${run.paint('strong', `${++number}. ${title}`)}`);
+}
+
+async function openStage(run: Run<DemoOptions>, step: Scene['step'], signal: AbortSignal): Promise<Stage> {
+  step('A guest is made, and infected');
+  const without = run.options.withoutQemu === true;
+  const reasons = without ? [] : obstacles();
+  for (const reason of reasons) run.print(`no virtual machine: ${reason}`);
+  const begun = performance.now();
+  const stage = await setStage({ withoutQemu: without || reasons.length > 0, signal });
+  run.print(`${stage.guest.kind}, up after ${formatDuration(performance.now() - begun)}`);
+  run.print(`${stage.files} files, most of them copied from this machine; among them, all inert:`);
+  for (const { path } of samples()) run.print(`  ${path}`);
+  run.print('  a process that runs from a deleted file');
+  run.print('  a weak /etc/ssh/sshd_config');
+  return stage;
+}
+
+function settingsFor(stage: Stage): Settings {
+  const settings = defaults();
+  const plugins = {
+    yara: { enabled: true, rules: [DEMO_RULES] },
+    hashset: { enabled: true, lists: [DEMO_HASHES] },
+  };
+  return { ...settings, state: stage.state, plugins };
+}
+
+/** All steps in turn. What did not go as it should, a line each; nothing when all went well. */
+async function play(scene: Scene): Promise<string[]> {
+  const first = await firstScan(scene);
+  const acted = showActions(scene, first);
+  const patched = await patch(scene);
+  const second = await secondScan(scene);
+  scene.step('A look into the guest, past the agent');
+  const seen = await faultsOf(scene.stage.guest);
+  scene.run.print(seen.length === 0 ? 'nothing of it is left, and sshd is hardened' : 'not all is well');
+  return [...missedIn(first), ...acted, ...patched, ...second, ...seen];
+}
+
+// ---- scans
+
+async function firstScan(scene: Scene): Promise<ScanReport> {
+  scene.step('The channel is opened, the agent logs in, and both negotiate');
+  scene.run.print('resynchronised by a nonce; TLS 1.3, both sides with a key; HTTP/2; login');
+  const report = await scan(scene, () => showGuest(scene));
+  showReport(scene, report);
+  return report;
+}
+
+/** Who logged in, what it can do, and the instruction set that follows. */
+function showGuest({ run, stage, domain, step }: Scene): void {
+  using state = State.read(stage.state);
+  const vm = state?.vms.find(domain.id);
+  if (vm) run.io.stdout.write(renderVm(vm, run.io.stdout.columns, run.paint));
+  step('Its files and processes are listed, fetched and judged on the host');
+}
+
+async function secondScan(scene: Scene): Promise<string[]> {
+  scene.step('The guest is scanned again');
+  const report = await scan(scene, () => undefined);
+  showReport(scene, report);
+  const faults = report.findings.map(({ id }) => `the second scan still finds something (finding ${id})`);
+  return isIncomplete(report) ? [...faults, 'the second scan left something unscanned'] : faults;
+}
+
+async function scan({ run, engine, domain, signal }: Scene, whenMet: () => void): Promise<ScanReport> {
+  const bar = new ProgressBar(run.io.stderr);
+  bar.begin(domain.name);
+  const request = { domain, mode: 'contain', dryRun: false, roots: [GuestPath.of('/')] } as const;
+  let met = false;
+  const onProgress = (progress: ScanProgress): void => {
+    if (!met && progress.phase !== 'connecting') whenMet();
+    met ||= progress.phase !== 'connecting';
+    bar.update(progress);
+  };
+  try {
+    return await engine.scanner.scan(request, { onProgress, signal });
+  } finally {
+    bar.clear();
+  }
+}
+
+function showReport({ run }: Scene, report: ScanReport): void {
+  const { stdout } = run.io;
+  stdout.write(renderReport(report, { width: stdout.columns, paint: run.paint, dryRun: false }));
+}
+
+/** What was planted and not both found and dealt with. */
+function missedIn({ findings, scan }: ScanReport): string[] {
+  const contained = new Set(
+    findings.flatMap(({ subject, response }) =>
+      subject.kind === 'file' && response === 'contained' ? [displayWire(subject.path)] : [],
+    ),
+  );
+  const faults = samples().flatMap(({ path }) => (contained.has(path) ? [] : [`${path} was not contained`]));
+  const stopped = findings.some(
+    ({ subject, response }) => subject.kind === 'process' && response === 'stopped',
+  );
+  if (!stopped) faults.push('no process was stopped');
+  if (scan.state !== 'finished') faults.push('the first scan did not finish');
+  return faults;
+}
+
+// ---- actions
+
+/** Each action with its technique and outcome, as the journal has it. */
+function showActions({ run, stage, domain, step }: Scene, { scan }: ScanReport): string[] {
+  step('What was done about it, written down before and after');
+  using state = State.read(stage.state);
+  const actions = (state?.journal.list({ vm: domain.id }) ?? []).filter(
+    ({ intentAt }) => intentAt >= scan.startedAt,
+  );
+  for (const action of actions.toReversed()) run.print(actionText(action));
+  return actions.flatMap(({ id, outcome }) =>
+    outcome?.code === 'done' ? [] : [`the action ${id} was not done`],
+  );
+}
+
+function actionText({ instruction, outcome, intentAt, outcomeAt }: ActionRecord): string {
+  const { d3fend } = INSTRUCTIONS[instruction.name];
+  const target =
+    'path' in instruction.target ? displayWire(instruction.target.path) : `pid ${instruction.target.pid}`;
+  const took = outcomeAt === undefined ? '' : ` after ${formatDuration(outcomeAt - intentAt)}`;
+  return `  ${instruction.name} (${d3fend})  ${target}  ${harmless(outcome?.code ?? 'no outcome')}${took}`;
+}
+
+// ---- patch
+
+async function patch({ run, stage, engine, domain, signal, step }: Scene): Promise<string[]> {
+  step('A policy is sent that hardens sshd');
+  const report = await engine.patcher.apply(domain, DEMO_PATCH, { dryRun: false, signal });
+  run.io.stdout.write(renderPatch(domain.name, report, run.paint));
+  using state = State.read(stage.state);
+  const sent = new Set(report.actions);
+  for (const action of state?.journal.list({ vm: domain.id }) ?? []) {
+    if (sent.has(action.id)) run.print(actionText(action));
+  }
+  return report.state === 'applied' ? [] : [`the patch was not applied: ${report.state}`];
+}
+
+function conclude(run: Run, faults: readonly string[]): number {
+  run.print('');
+  if (faults.length === 0) {
+    run.print(run.paint('good', 'Found, stopped, contained and patched; the second scan is clean.'));
+    return EXIT.ok;
+  }
+  for (const fault of faults) run.note(`lazaret: ${harmless(fault)}`);
+  return EXIT.failed;
+}
