@@ -1,7 +1,7 @@
 /** The command line: one file per command, gathered here. */
 import { Command, CommanderError } from 'commander';
 import { registerConfig } from './config.ts';
-import { registerDemo, registerDemo } from './demo.ts';
+import { registerDemo } from './demo.ts';
 import { registerDoctor } from './doctor.ts';
 import { EXIT } from './exit.ts';
 import { registerFindings } from './findings.ts';
@@ -48,7 +48,6 @@ function buildProgram(version: string, context: Context): Command {
     })
     .showHelpAfterError('  next: lazaret --help')
     .exitOverride();
-  registerDemo(program, context);
   registerDemo(program, context);
   registerScan(program, context);
   registerVm(program, context);
