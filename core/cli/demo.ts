@@ -194,7 +194,7 @@ function actionText({ instruction, outcome, intentAt, outcomeAt }: ActionRecord)
   const { d3fend } = INSTRUCTIONS[instruction.name];
   const target =
     'path' in instruction.target ? displayWire(instruction.target.path) : `pid ${instruction.target.pid}`;
-  const took = outcomeAt === undefined ? '' : ` after ${formatDuration(outcomeAt - intentAt)}`;
+  const took = outcomeAt === undefined ? '' : ` after ${outcomeAt - intentAt} ms`;
   return `  ${instruction.name} (${d3fend})  ${target}  ${harmless(outcome?.code ?? 'no outcome')}${took}`;
 }
 
