@@ -57,8 +57,16 @@ function start(events: RunnerEvents): Runner {
   child.on('close', (code, signal) => end(`the scanning process ended with ${signal ?? `status ${code}`}`));
   if (child.pid !== undefined) setPriority(child.pid, NICENESS);
 
+  // What is posted in one turn is written at once: a system call for each small file would show.
+  const flush = (): void => requests.uncork();
   return {
-    post: (request) => requests.write(`${JSON.stringify(request)}\n`),
+    post(request) {
+      if (requests.writableCorked === 0) {
+        requests.cork();
+        process.nextTick(flush);
+      }
+      requests.write(`${JSON.stringify(request)}\n`);
+    },
     kill: () => child.kill('SIGKILL'),
   };
 }

@@ -144,7 +144,8 @@ export class Pool {
       }
       if (member.lane.open === 0 && member.requests >= this.engine.requestsPerRunner) member.lane.close();
       job.settle(outcome);
-      this.pump();
+      // A lane is filled up again when half of what it holds is done: many small files to one write.
+      if (member.lane.open <= AHEAD.jobs / 2) this.pump();
     });
   }
 }

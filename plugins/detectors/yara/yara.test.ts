@@ -76,6 +76,13 @@ describe.each(ENGINES)('the $name engine', (engine) => {
     ]);
   });
 
+  it('lets a global rule decide over its own file alone', async () => {
+    expect(detector.problems).toEqual([]);
+    const found = await Promise.all(SAMPLES.map((name) => detectionsOf(sample(name))));
+    expect(found.flat().map(({ name }) => name)).not.toContain('never_in_small_files');
+    expect(found.flat().map(({ name }) => name)).toContain('marker');
+  });
+
   it('keeps rules of equal names in two files apart', async () => {
     const one = { name: 'same_name', source: path.join('clash', 'one.yar'), description: 'one' };
     const two = { name: 'same_name', source: path.join('clash', 'two.yar'), description: 'two' };

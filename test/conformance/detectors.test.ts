@@ -1,0 +1,41 @@
+import path from 'node:path';
+import hashset from '../../plugins/detectors/hashset/index.ts';
+import processOrigin from '../../plugins/detectors/process-origin/index.ts';
+import yara from '../../plugins/detectors/yara/index.ts';
+import { detectorSuite } from './detector.suite.ts';
+import { setUp } from './set-up.ts';
+import { fileSubject, processSubject } from './subjects.ts';
+
+const fixture = (plugin: string, ...names: string[]): string =>
+  path.join(import.meta.dirname, '../../plugins/detectors', plugin, 'fixtures', ...names);
+
+for (const engine of ['auto', 'wasm']) {
+  detectorSuite(`yara (${engine})`, {
+    open: () => setUp(yara, { rules: [fixture('yara', 'rules')], engine, processes: 2 }),
+    samples: {
+      malicious: fileSubject(fixture('yara', 'samples', 'marked.txt')),
+      clean: fileSubject(fixture('yara', 'samples', 'clean.txt')),
+      malformed: ['empty', 'broken.elf'].map((name) => fileSubject(fixture('yara', 'samples', name))),
+      vanished: fileSubject(fixture('yara', 'samples', 'never-was')),
+    },
+  });
+}
+
+detectorSuite('hashset', {
+  open: () => setUp(hashset, { lists: [fixture('hashset', 'known.txt')] }),
+  samples: {
+    malicious: fileSubject(fixture('hashset', 'by-sha1.txt')),
+    clean: fileSubject(fixture('hashset', 'clean.txt')),
+    malformed: [fileSubject(fixture('yara', 'samples', 'empty'))],
+  },
+});
+
+const { executable: _, ...withoutExecutable } = processSubject();
+detectorSuite('process-origin', {
+  open: () => setUp(processOrigin),
+  samples: {
+    malicious: processSubject({ deleted: true, detections: [{ judgement: 'malicious', name: 'sample' }] }),
+    clean: processSubject(),
+    malformed: [withoutExecutable, processSubject({ path: '', deleted: true, inMemory: true })],
+  },
+});
