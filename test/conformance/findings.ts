@@ -6,9 +6,7 @@ import type {
   Finding,
   Mode,
   PlanningContext,
-  Plugin,
   ProcessTarget,
-  Remediation,
 } from '../../core/api/index.ts';
 
 type FileFinding = Extract<Finding, { kind: 'file' }>;
@@ -59,13 +57,3 @@ export const contextOf = (
   deleteWhenNotContainable,
   grants: (instruction) => granted.includes(instruction),
 });
-
-/** The remediation that a plugin sets up with its default options. */
-export async function remediationOf<Options>(plugin: Plugin<'remediation', Options>): Promise<Remediation> {
-  const result = await plugin.options['~standard'].validate({});
-  if (result.issues) throw new Error(`${plugin.meta.id} does not take empty options`);
-  const { signal } = new AbortController();
-  return plugin.setup({ options: result.value, logger: silent, signal });
-}
-
-const silent = { debug: () => undefined, info: () => undefined, warn: () => undefined };

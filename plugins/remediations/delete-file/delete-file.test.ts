@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { contextOf, fileFinding, processFinding, remediationOf } from '../../../test/conformance/findings.ts';
+import { contextOf, fileFinding, processFinding } from '../../../test/conformance/findings.ts';
+import { setUp } from '../../../test/conformance/set-up.ts';
 import plugin from './index.ts';
 
-const remediation = await remediationOf(plugin);
+const remediation = await setUp(plugin);
 const both = ['contain:file', 'delete:file'] as const;
 const anyhow = { deleteWhenNotContainable: true };
 

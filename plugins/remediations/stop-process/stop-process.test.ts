@@ -1,14 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import {
-  contextOf,
-  fileFinding,
-  processFinding,
-  processTarget,
-  remediationOf,
-} from '../../../test/conformance/findings.ts';
+import { contextOf, fileFinding, processFinding, processTarget } from '../../../test/conformance/findings.ts';
+import { setUp } from '../../../test/conformance/set-up.ts';
 import plugin from './index.ts';
 
-const remediation = await remediationOf(plugin);
+const remediation = await setUp(plugin);
 const stop = ['stop:process'] as const;
 
 describe('stop-process', () => {
