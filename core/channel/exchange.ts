@@ -16,6 +16,9 @@ import type { Link } from './link.ts';
 /** Received bytes that wait for their reader before the stream is paused. */
 const PAUSE_BYTES = 1024 * 1024;
 
+/** What a chunk costs beside its bytes. Without it, a guest could make us hold a million chunks of one byte. */
+const CHUNK_BYTES = 64;
+
 /** The slowest answer that is still taken for one: beyond its idle deadlines, so long and so many bytes a second. */
 const PATIENCE = { milliseconds: 15 * 60_000, bytesPerMillisecond: 64 } as const;
 
@@ -53,6 +56,7 @@ export class Exchange {
     stream.on('close', () => {
       signal?.removeEventListener('abort', abort);
       clearTimeout(this.timer);
+      this.timer = undefined;
       this.change(() => this.settleClosed());
     });
   }
@@ -171,8 +175,8 @@ export class Exchange {
   private take(chunk: Buffer): void {
     if (this.failure) return;
     this.receivedBytes += chunk.length;
-    if (this.countsAsPayload) this.link.countPayload(chunk.length);
-    this.waitingBytes += chunk.length;
+    if (this.countsAsPayload) this.link.countPayload(chunk.length - CHUNK_BYTES);
+    this.waitingBytes += chunk.length + CHUNK_BYTES;
     if (this.waitingBytes >= PAUSE_BYTES) this.stream.pause();
     this.chunks.push(chunk);
     this.wake?.();
@@ -186,7 +190,12 @@ export class Exchange {
   /** A stream that closed without having ended was broken off, by the agent or with the session. */
   private settleClosed(): void {
     this.link.release(this);
-    if (this.complete || this.failure || this.link.over) return;
+    if (this.complete || this.failure) return;
+    if (this.link.over) {
+      // Its reason may come only after the streams have closed.
+      void this.link.ended.then(() => this.change());
+      return;
+    }
     this.failure = new ChannelError(
       'refused',
       `the agent broke off the request (HTTP/2 code ${this.stream.rstCode}): see its log in the guest`,

@@ -66,7 +66,6 @@ export class Link {
         enablePush: false,
         initialWindowSize: WINDOWS.stream,
         maxHeaderListSize: LIMITS.headerBytes,
-        headerTableSize: 0,
       },
       maxHeaderListPairs: 32,
       maxOutstandingPings: 1,

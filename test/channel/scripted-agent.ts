@@ -6,7 +6,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import http2, { type IncomingHttpHeaders, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
 import { createServer, type Server, type Socket } from 'node:net';
 import { Duplex } from 'node:stream';
-import { type SecureVersion, TLSSocket } from 'node:tls';
+import { createServer as createTlsServer, type SecureVersion, type TLSSocket } from 'node:tls';
 import {
   type ContentRequest,
   echo,
@@ -16,6 +16,8 @@ import {
   encodeRecord,
   type Features,
   INSTRUCTION_NAMES,
+  MAGIC,
+  PREAMBLE_BYTES,
   PreambleScanner,
   RECORD,
   ROUTES,
@@ -95,12 +97,23 @@ export class ScriptedAgent implements AsyncDisposable {
     socket.on('error', () => socket.destroy());
     socket.on('close', () => this.sockets.delete(socket));
     if (this.script.bytes) this.script.bytes(socket);
+    else if (this.script.raw) this.serveRaw(socket, this.script.raw);
     else serveResync(socket, this.script, (stream) => this.secure(stream));
   }
 
-  private secure(stream: Duplex): void {
-    const { keys, tls, raw } = this.script;
-    const options = {
+  /** One session, whose TLS reads the socket by itself. */
+  private serveRaw(socket: Socket, raw: (tls: TLSSocket) => void): void {
+    const server = createTlsServer(this.tlsOptions(), (tls) => raw(tls.on('error', () => tls.destroy())));
+    socket.once('data', (preamble: Buffer) => {
+      socket.pause();
+      socket.write(echo(preamble.subarray(MAGIC.length, PREAMBLE_BYTES)));
+      server.emit('connection', socket);
+    });
+  }
+
+  private tlsOptions() {
+    const { keys, tls } = this.script;
+    return {
       key: keys.key,
       cert: keys.certificate,
       requestCert: true,
@@ -110,13 +123,10 @@ export class ScriptedAgent implements AsyncDisposable {
       maxVersion: tls?.maxVersion ?? TLS.maxVersion,
       ALPNProtocols: tls?.alpn ?? [TLS.alpn],
     };
-    if (raw) {
-      const socket = new TLSSocket(stream, { isServer: true, ...options });
-      socket.on('error', () => stream.destroy());
-      socket.once('secure', () => raw(socket));
-      return;
-    }
-    const server = http2.createSecureServer(options);
+  }
+
+  private secure(stream: Duplex): void {
+    const server = http2.createSecureServer(this.tlsOptions());
     server.on('session', (session: ServerHttp2Session) => {
       this.sessions.push(session.on('error', () => stream.destroy()));
     });
@@ -188,6 +198,8 @@ export function sendLines(stream: ServerHttp2Stream, lines: readonly unknown[]):
 export async function bodyOf(stream: ServerHttp2Stream): Promise<Buffer> {
   return Buffer.concat(await stream.toArray());
 }
+
+export const HEARTBEAT = encodeLine({ type: 'heartbeat' });
 
 export const loginLine = (agent: ScriptedAgent) => ({
   type: 'login',
