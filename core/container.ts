@@ -7,6 +7,7 @@ import { type DependencyContainer, container as root } from 'tsyringe';
 import hashset from '../plugins/detectors/hashset/index.ts';
 import processOrigin from '../plugins/detectors/process-origin/index.ts';
 import yara from '../plugins/detectors/yara/index.ts';
+import filePolicy from '../plugins/patches/file-policy/index.ts';
 import containFile from '../plugins/remediations/contain-file/index.ts';
 import deleteFile from '../plugins/remediations/delete-file/index.ts';
 import stopProcess from '../plugins/remediations/stop-process/index.ts';
@@ -37,7 +38,7 @@ import { TOKENS } from './tokens.ts';
 import { type OpenSession, VmSession } from './vm-session.ts';
 
 /** The plugins that come with Lazaret. A line here and a folder is all that one takes. */
-export const BUILT_IN = [yara, hashset, processOrigin, stopProcess, containFile, deleteFile];
+export const BUILT_IN = [yara, hashset, processOrigin, stopProcess, containFile, deleteFile, filePolicy];
 
 /** What the core itself has a use for, besides what plugins require. */
 const CORE_NEEDS: readonly InstructionName[] = [

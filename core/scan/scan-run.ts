@@ -71,8 +71,11 @@ export class ScanRun {
   }
 
   private checkPossible(): void {
-    if (this.plugins.detectors.length === 0) {
-      throw new ScanError('no-detectors', 'no detector is in use: give it rules or hash lists to look for');
+    if (!this.plugins.detectors.some(({ requires }) => requires.includes('query:content'))) {
+      throw new ScanError(
+        'no-detectors',
+        'no detector that looks into files is in use: give one rules or hash lists',
+      );
     }
     for (const needed of ['query:files', 'query:content'] as const) {
       if (this.guest.instructionSet.instructions.includes(needed)) continue;

@@ -1,0 +1,145 @@
+/** What is measured of Lazaret: each stage of a scan by itself, over one connected guest, then a whole scan. */
+import { type ConnectedGuest, connectGuest } from '../core/capability/connect.ts';
+import { loadIdentity } from '../core/channel/identity.ts';
+import { defaults } from '../core/config/index.ts';
+import { compose } from '../core/container.ts';
+import { bareSocket } from '../core/hypervisor/sockets.ts';
+import { type Fetchable, fetchContents } from '../core/scan/fetch.ts';
+import { batched, parallel } from '../core/scan/flow.ts';
+import { type FileItem, listFiles } from '../core/scan/inventory.ts';
+import { Spool } from '../core/scan/spool.ts';
+import type { VmRecord } from '../core/store/records.ts';
+import { GuestPath } from '../protocol/index.ts';
+import type { BenchGuest } from './guest.ts';
+import { cpuSeconds, cpuSecondsOfTree } from './processes.ts';
+
+/** What a stage took. CPU in seconds: of the agent, and of this process with all its children. */
+export interface Measured {
+  readonly files: number;
+  readonly bytes: number;
+  readonly seconds: number;
+  readonly guestCpu: number;
+  readonly hostCpu: number;
+}
+
+const signal = new AbortController().signal;
+const MAX_FILE_BYTES = defaults().policy.maxFileBytes;
+const REQUEST_BYTES = 16 * 1024 * 1024;
+const REQUEST_FILES = 512;
+const REQUESTS_AT_ONCE = 2;
+
+export async function connect(guest: BenchGuest, state: string): Promise<ConnectedGuest> {
+  const records = new Map<string, VmRecord>();
+  const enrolments = {
+    find: (id: string) => records.get(id),
+    save: (record: VmRecord) => void records.set(record.id, record),
+  };
+  const needs = ['query:features', 'query:files', 'query:content'] as const;
+  const identity = await loadIdentity(state);
+  const options = { identity, enrolments, policy: { allow: needs }, needs, clock: Date.now };
+  return connectGuest(bareSocket(guest.socket), options);
+}
+
+/** Times `work`, which says how many files and bytes it dealt with. */
+async function measure(
+  guest: BenchGuest,
+  work: () => Promise<{ files: number; bytes: number }>,
+): Promise<Measured> {
+  const [guestBefore, hostBefore, begun] = [cpuSeconds(guest.pid), hostSeconds(guest), performance.now()];
+  const done = await work();
+  return {
+    ...done,
+    seconds: (performance.now() - begun) / 1000,
+    guestCpu: cpuSeconds(guest.pid) - guestBefore,
+    hostCpu: hostSeconds(guest) - hostBefore,
+  };
+}
+
+/** The agent is a child of this process, and no part of the host. */
+const hostSeconds = (guest: BenchGuest): number => cpuSecondsOfTree(process.pid) - cpuSeconds(guest.pid);
+
+const WHOLE_GUEST = {
+  roots: [GuestPath.of('/')],
+  excludes: [],
+  oneFileSystem: false,
+  maxEntries: 50_000_000,
+  maxDepth: 256,
+  maxSeconds: 3600,
+};
+
+export async function measureInventory(guest: BenchGuest, { session }: ConnectedGuest) {
+  const items: FileItem[] = [];
+  const measured = await measure(guest, async () => {
+    let bytes = 0;
+    for await (const { files } of listFiles(session, WHOLE_GUEST, signal)) {
+      for (const item of files) bytes += item.facts.size;
+      items.push(...files);
+    }
+    return { files: items.length, bytes };
+  });
+  return { measured, items };
+}
+
+/** Fetches the files and lets go of each as soon as it lies in the spool. */
+export function measureContent(
+  guest: BenchGuest,
+  { session }: ConnectedGuest,
+  items: readonly FileItem[],
+): Promise<Measured> {
+  return measure(guest, async () => {
+    using spool = Spool.create(defaults().spool.directory, defaults().spool.bytes);
+    const wanted = items.filter(({ facts }) => facts.size <= MAX_FILE_BYTES).map(toFetch);
+    const batches = batched(wanted, REQUEST_FILES, REQUEST_BYTES, ({ size }) => size);
+    const policy = { maxFileBytes: MAX_FILE_BYTES, digests: [] };
+    const fetched = parallel(batches, REQUESTS_AT_ONCE, (batch) =>
+      fetchContents(session, batch, spool, policy, signal),
+    );
+    const done = { files: 0, bytes: 0 };
+    for await (const group of fetched) {
+      for (const each of group) {
+        if (!('content' in each)) continue;
+        done.files += 1;
+        done.bytes += each.content.size;
+        each.content.release();
+      }
+    }
+    return done;
+  });
+}
+
+const toFetch = ({ path, facts }: FileItem): Fetchable & { size: number } => ({
+  request: { path: path.wire },
+  size: facts.size,
+});
+
+/** A whole scan with a YARA rule set, as the command line runs it; `setUp` is the compiling of the rules before it. */
+export async function measureScan(guest: BenchGuest, state: string, rules: string) {
+  const plugins = { yara: { enabled: true, rules: [rules] }, hashset: { enabled: false } };
+  const silent = () => undefined;
+  const logger = { debug: silent, info: silent, warn: silent };
+  const begun = performance.now();
+  const services = await compose(
+    { ...defaults(), state, plugins },
+    { events: { emit: async () => undefined }, logger },
+  );
+  const setUp = (performance.now() - begun) / 1000;
+  try {
+    let unscanned: Readonly<Record<string, number>> = {};
+    let findings = 0;
+    const measured = await measure(guest, async () => {
+      const request = {
+        domain: bareSocket(guest.socket),
+        mode: 'detect',
+        dryRun: true,
+        roots: WHOLE_GUEST.roots,
+      } as const;
+      const report = await services.scanner.scan(request, { signal });
+      unscanned = report.scan.summary?.unscanned ?? {};
+      findings = report.findings.length;
+      return { files: report.scan.summary?.files ?? 0, bytes: report.scan.summary?.bytes ?? 0 };
+    });
+    return { measured, setUp, unscanned, findings };
+  } finally {
+    await services.close();
+  }
+}
