@@ -77,6 +77,19 @@ describe('NdjsonSink', () => {
     expect(await errorOf(sink.emit(event()))).toBe(first);
   });
 
+  it('has no gap: after a failure nothing more is written, even if it could be', async () => {
+    const lines: string[] = [];
+    const stream = new Writable({
+      autoDestroy: false,
+      decodeStrings: false,
+      write: (line, _, done) => done(lines.push(line) === 1 ? new Error('no space') : null),
+    });
+    const sink = new NdjsonSink(stream);
+    const first = await errorOf(sink.emit(event()));
+    expect(await errorOf(sink.emit(event()))).toBe(first);
+    expect(lines).toHaveLength(1);
+  });
+
   it('tells every other failure', async () => {
     const full = await errorOf(new NdjsonSink(brokenBy('ENOSPC')).emit(event()));
     expect(full).toMatchObject({ code: 'write-failed', message: expect.stringContaining('write ENOSPC') });
