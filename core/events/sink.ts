@@ -9,6 +9,3 @@ export type OcsfEvent = Readonly<Record<string, unknown>> & {
 export interface EventSink {
   emit(event: OcsfEvent): Promise<void>;
 }
-
-/** For those who want no events. */
-export const discard: EventSink = { emit: () => Promise.resolve() };
