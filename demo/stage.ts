@@ -23,8 +23,9 @@ export interface Stage {
   readonly guest: DemoGuest;
   /** Files that were planted in it. */
   readonly files: number;
-  /** For what the host side keeps; removed with the stage. */
+  /** For what the host side keeps, and for contents on their way; removed with the stage. */
   readonly state: string;
+  readonly spool: string;
   close(): Promise<void>;
 }
 
@@ -54,7 +55,7 @@ export async function setStage({ withoutQemu, signal }: StageRequest): Promise<S
       removeAll();
       process.off('exit', removeAll);
     };
-    return { guest, files, state: join(directory, 'state'), close };
+    return { guest, files, state: join(directory, 'state'), spool: directory, close };
   } catch (error) {
     removeAll();
     throw error;
@@ -87,5 +88,7 @@ export async function faultsOf(guest: DemoGuest): Promise<string[]> {
   if (!/^PermitRootLogin no$/m.test(sshd) || /^PermitEmptyPasswords yes$/m.test(sshd)) {
     faults.push('sshd is still configured as weakly as before');
   }
+  if (!(await guest.read('/etc/sysctl.d/90-hardening.conf')))
+    faults.push('the policy is not there as a whole');
   return faults;
 }

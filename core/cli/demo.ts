@@ -96,7 +96,8 @@ function settingsFor(stage: Stage): Settings {
     yara: { enabled: true, rules: [DEMO_RULES] },
     hashset: { enabled: true, lists: [DEMO_HASHES] },
   };
-  return { ...settings, state: stage.state, plugins };
+  const spool = { ...settings.spool, directory: stage.spool };
+  return { ...settings, state: stage.state, spool, plugins };
 }
 
 /** All steps in turn. What did not go as it should, a line each; nothing when all went well. */
