@@ -7,11 +7,11 @@ import { parseArgs } from 'node:util';
 import { type Agent, startAgent } from './agent.ts';
 import { DEFAULT_CONFIG, loadConfig } from './config.ts';
 import { messageOf, StartError } from './error.ts';
-import { Session } from './session/session.ts';
+import { serve } from './serve.ts';
 import { defaultStateDirectory } from './state.ts';
 import { openDevice } from './transport/device.ts';
 import { listenOn } from './transport/listen.ts';
-import { Resync } from './transport/resync.ts';
+import type { Resync } from './transport/resync.ts';
 import { VERSION } from './version.ts';
 
 const HELP = `lazaret-agent ${VERSION}: serves this guest to the Lazaret engine on its host
@@ -87,12 +87,6 @@ async function main(): Promise<void> {
   if (options.port) servePort(options.port, agent);
   else if (options.listen) await serveSocket(options.listen, agent);
 }
-
-const serve = (line: Duplex, agent: Agent): Resync =>
-  new Resync(line, (stream) => {
-    const session = new Session(agent, stream);
-    return () => session.end();
-  });
 
 function servePort(path: string, agent: Agent): void {
   const device = openDevice(path);

@@ -8,14 +8,16 @@ import type { OpenedFile, Root } from '../linux/root.ts';
 import type { Exchange } from '../session/exchange.ts';
 import { RecordWriter } from './record-writer.ts';
 
-type FileRequest = ContentRequest['files'][number];
+/** What is to be read: a file by its path, or the executable of a process. */
+type Wanted = GuestPath | { readonly pid: number; readonly start: string };
 
 /** Throws ProtocolError for a malformed request. */
 export async function sendContent(exchange: Exchange, root: Root): Promise<void> {
   const { files, maxFileBytes } = parseMessage(ContentRequest, await exchange.body());
+  const wanted: Wanted[] = files.map((file) => ('path' in file ? GuestPath.of(file.path) : file));
   exchange.begin('application/octet-stream');
   const records = new RecordWriter(exchange);
-  for (const [index, file] of files.entries()) await sendFile(records, index, file, root, maxFileBytes);
+  for (const [index, file] of wanted.entries()) await sendFile(records, index, file, root, maxFileBytes);
   await records.flush();
   exchange.end();
 }
@@ -23,16 +25,14 @@ export async function sendContent(exchange: Exchange, root: Root): Promise<void>
 async function sendFile(
   records: RecordWriter,
   index: number,
-  request: FileRequest,
+  wanted: Wanted,
   root: Root,
   maxFileBytes: number,
 ): Promise<void> {
   let file: OpenedFile | undefined;
   try {
     file =
-      'path' in request
-        ? root.openRegular(GuestPath.of(request.path))
-        : openExecutable(request.pid, request.start, root);
+      wanted instanceof GuestPath ? root.openRegular(wanted) : openExecutable(wanted.pid, wanted.start, root);
   } catch (error) {
     await records.fail(index, faultOf(error), messageOf(error));
     return;

@@ -31,6 +31,7 @@ export class Walk {
   private readonly root: Root;
   /** Whether a directory (`dev:ino`) is the agent's own, and left out. */
   private readonly isOwn: (identity: string) => boolean;
+  private readonly roots: readonly GuestPath[];
   private readonly excludes: ReadonlySet<string>;
   private readonly deadline: number;
   private readonly status = new FileStatus();
@@ -41,17 +42,19 @@ export class Walk {
   private limit: 'entries' | 'time' | undefined;
   private isTooDeep = false;
 
+  /** Throws ProtocolError when a path of the request cannot name anything. */
   constructor(request: InventoryRequest, root: Root, isOwn: (identity: string) => boolean) {
     this.request = request;
     this.root = root;
     this.isOwn = isOwn;
+    this.roots = request.roots.map((path) => withoutTail(GuestPath.of(path)));
     this.excludes = new Set(request.excludes.map((path) => keyOf(withoutTail(GuestPath.of(path)).bytes)));
     this.deadline = performance.now() + request.maxSeconds * 1000;
   }
 
   /** NDJSON, `end` last; an empty string now and then, so that the caller can take turns. */
   *lines(): Generator<string> {
-    for (const path of this.request.roots.map((root) => withoutTail(GuestPath.of(root)))) {
+    for (const path of this.roots) {
       if (!this.isExcluded(path.bytes)) yield* this.tree(path);
     }
     const { files, directories, bytes } = this;

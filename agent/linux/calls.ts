@@ -7,6 +7,7 @@
 import { constants } from 'node:fs';
 import { SystemError } from './error.ts';
 import { libc, type NativeType } from './ffi.ts';
+import { cString, nativeBuffer } from './memory.ts';
 
 const NUMBERS = {
   x64: { getdents64: 217, renameat2: 316, statx: 332, pidfd_send_signal: 424, pidfd_open: 434, openat2: 437 },
@@ -65,20 +66,14 @@ const STATX_BASIC_STATS = 0x7ff;
 const RENAME_NOREPLACE = 1;
 const RENAME_EXCHANGE = 2;
 
-const EMPTY_NAME = Buffer.from([0]);
+const EMPTY_NAME = nativeBuffer(1);
+const openHow = nativeBuffer(OPEN_HOW_BYTES);
+const times = nativeBuffer(32);
+const pollEntry = nativeBuffer(8);
 
 function check(call: string, result: number): number {
   if (result < 0) throw new SystemError(call, libc.errno());
   return result;
-}
-
-/** Bytes with the NUL that C wants. A NUL inside would silently cut the name, and is refused. */
-export function cString(bytes: Uint8Array): Buffer {
-  if (bytes.includes(0)) throw new RangeError('a name contains NUL');
-  const terminated = Buffer.allocUnsafe(bytes.length + 1);
-  terminated.set(bytes);
-  terminated[bytes.length] = 0;
-  return terminated;
 }
 
 export interface Resolution {
@@ -95,7 +90,6 @@ export function openBeneath(
   how: Resolution = {},
 ): number {
   const resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
-  const openHow = Buffer.alloc(OPEN_HOW_BYTES);
   openHow.writeUInt32LE((flags | O_CLOEXEC) >>> 0, 0);
   openHow.writeUInt32LE(how.mode ?? 0, 8);
   openHow.writeUInt32LE(how.oneMount ? resolve | RESOLVE_NO_XDEV : resolve, 16);
@@ -125,7 +119,10 @@ export function statxDescriptor(descriptor: number, buffer: Buffer): void {
 }
 
 function rename(from: number, name: Uint8Array, to: number, newName: Uint8Array, flags: number): void {
-  check('renameat2', native.renameat2(NUMBER.renameat2, from, cString(name), to, cString(newName), flags));
+  check(
+    'renameat2',
+    native.renameat2(NUMBER.renameat2, from, cString(name), to, cString(newName, 'second'), flags),
+  );
 }
 
 /** Renames; EEXIST when the new name is taken. */
@@ -140,7 +137,7 @@ export function renameExchange(from: number, name: Uint8Array, to: number, newNa
 
 /** Gives a file a second name; EEXIST when that is taken. */
 export function link(from: number, name: Uint8Array, to: number, newName: Uint8Array): void {
-  check('linkat', native.linkat(from, cString(name), to, cString(newName), 0));
+  check('linkat', native.linkat(from, cString(name), to, cString(newName, 'second'), 0));
 }
 
 export function makeDirectory(directory: number, name: Uint8Array, mode: number): void {
@@ -158,7 +155,6 @@ export function removeDirectory(directory: number, name: Uint8Array): void {
 
 /** Sets both times, given as seconds since 1970 with nine decimals, to the nanosecond. */
 export function setTimes(descriptor: number, atime: string, mtime: string): void {
-  const times = Buffer.alloc(32);
   [atime, mtime].forEach((time, index) => {
     const [seconds = '0', nanoseconds = '0'] = time.split('.');
     times.writeBigInt64LE(BigInt(seconds), index * 16);
@@ -179,8 +175,7 @@ export function pidfdSendSignal(pidfd: number, signal: number): void {
 /** Whether the process of a pidfd has ended. Does not wait. */
 export function hasEnded(pidfd: number): boolean {
   const POLLIN = 1;
-  const entry = Buffer.alloc(8);
-  entry.writeInt32LE(pidfd, 0);
-  entry.writeInt16LE(POLLIN, 4);
-  return check('poll', native.poll(entry, 1n, 0)) > 0;
+  pollEntry.writeInt32LE(pidfd, 0);
+  pollEntry.writeInt16LE(POLLIN, 4);
+  return check('poll', native.poll(pollEntry, 1n, 0)) > 0;
 }

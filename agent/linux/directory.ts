@@ -1,5 +1,6 @@
 /** Entries of a directory as getdents64(2) lays them out (struct linux_dirent64). */
 import { getdents } from './calls.ts';
+import { nativeBuffer } from './memory.ts';
 
 const BUFFER_BYTES = 64 * 1024;
 const RECORD_LENGTH = 16;
@@ -18,7 +19,7 @@ export interface DirectoryEntry {
 
 /** All entries but `.` and `..`. Throws SystemError. */
 export function* readEntries(directory: number): Generator<DirectoryEntry> {
-  const buffer = Buffer.allocUnsafe(BUFFER_BYTES);
+  const buffer = nativeBuffer(BUFFER_BYTES);
   for (let filled = getdents(directory, buffer); filled > 0; filled = getdents(directory, buffer)) {
     for (let at = 0; at < filled; ) {
       const end = at + buffer.readUInt16LE(at + RECORD_LENGTH);

@@ -9,11 +9,17 @@ const errnoAddress = dlopen(LIBRARY, {
   __errno_location: { arguments: [], return: 'pointer' },
 }).functions.__errno_location();
 
+/** Kept, since a function is valid only as long as its library handle. */
+const handles: unknown[] = [];
+
 export const libc: Libc = {
-  // A library handle of its own for each, since one handle knows a symbol by one signature only.
-  bind: (symbol, parameters) =>
-    dlopen(LIBRARY).lib.getFunction(symbol, { arguments: parameters, return: 'i32' }) as (
+  bind: (symbol, parameters) => {
+    // A handle of its own for each, since one handle knows a symbol by one signature only.
+    const { lib } = dlopen(LIBRARY);
+    handles.push(lib);
+    return lib.getFunction(symbol, { arguments: parameters, return: 'i32' }) as (
       ...args: unknown[]
-    ) => number,
+    ) => number;
+  },
   errno: () => getInt32(errnoAddress, 0),
 };

@@ -5,6 +5,7 @@
 import { constants } from 'node:fs';
 import type { FileFacts } from '../../protocol/index.ts';
 import { statxAt, statxDescriptor } from './calls.ts';
+import { nativeBuffer } from './memory.ts';
 
 export const STATX_BYTES = 256;
 
@@ -21,7 +22,7 @@ const DEV_MAJOR = 136;
 const DEV_MINOR = 140;
 
 export class FileStatus {
-  private readonly bytes = Buffer.alloc(STATX_BYTES);
+  private readonly bytes = nativeBuffer(STATX_BYTES);
 
   static ofDescriptor(descriptor: number): FileStatus {
     const status = new FileStatus();

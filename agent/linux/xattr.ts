@@ -1,7 +1,7 @@
 /** Extended attributes (xattr(7)): ACLs, capabilities and security labels are among them, as raw values. */
-import { cString } from './calls.ts';
 import { type Errno, SystemError } from './error.ts';
 import { libc } from './ffi.ts';
+import { cString, nativeBuffer } from './memory.ts';
 
 const native = {
   flistxattr: libc.bind('flistxattr', ['i32', 'buffer', 'u64']),
@@ -15,6 +15,7 @@ const ABSENT: ReadonlySet<Errno> = new Set<Errno>(['ENODATA', 'EOPNOTSUPP', 'ENO
 
 /** The kernel's own bounds for the list of names and for one value (XATTR_LIST_MAX, XATTR_SIZE_MAX). */
 const MOST_BYTES = 65_536;
+const scratch = nativeBuffer(MOST_BYTES);
 
 export interface ExtendedAttribute {
   readonly name: Buffer;
@@ -23,23 +24,23 @@ export interface ExtendedAttribute {
 
 /** All attributes that may be read; none where the file system has no such thing. */
 export function readAttributes(descriptor: number): ExtendedAttribute[] {
-  const list = Buffer.allocUnsafe(MOST_BYTES);
-  const length = native.flistxattr(descriptor, list, BigInt(MOST_BYTES));
+  const length = native.flistxattr(descriptor, scratch, BigInt(MOST_BYTES));
   if (length < 0) {
     const error = new SystemError('flistxattr', libc.errno());
     if (ABSENT.has(error.code)) return [];
     throw error;
   }
-  return [...splitNames(list.subarray(0, length))].flatMap((name) => {
+  const names = [...splitNames(scratch.subarray(0, length))];
+  return names.flatMap((name) => {
     const value = readValue(descriptor, name);
     return value ? [{ name, value }] : [];
   });
 }
 
 export function setAttribute(descriptor: number, { name, value }: ExtendedAttribute): void {
-  // An empty buffer has no address of its own to hand over.
-  const bytes = value.length > 0 ? value : Buffer.alloc(1);
-  if (native.fsetxattr(descriptor, cString(name), bytes, BigInt(value.length), 0) < 0) {
+  if (value.length > MOST_BYTES) throw new RangeError(`an attribute has at most ${MOST_BYTES} bytes`);
+  scratch.set(value);
+  if (native.fsetxattr(descriptor, cString(name), scratch, BigInt(value.length), 0) < 0) {
     throw new SystemError(`fsetxattr ${name.toString('latin1')}`, libc.errno());
   }
 }
@@ -54,9 +55,8 @@ function* splitNames(list: Buffer): Generator<Buffer> {
 
 /** Undefined when the attribute was removed since it was listed. */
 function readValue(descriptor: number, name: Buffer): Buffer | undefined {
-  const value = Buffer.allocUnsafe(MOST_BYTES);
-  const length = native.fgetxattr(descriptor, cString(name), value, BigInt(MOST_BYTES));
-  if (length >= 0) return Buffer.from(value.subarray(0, length));
+  const length = native.fgetxattr(descriptor, cString(name), scratch, BigInt(MOST_BYTES));
+  if (length >= 0) return Buffer.from(scratch.subarray(0, length));
   const error = new SystemError(`fgetxattr ${name.toString('latin1')}`, libc.errno());
   if (ABSENT.has(error.code)) return undefined;
   throw error;

@@ -202,11 +202,15 @@ export class TestHost {
     throw new RefusedByAgent(parseMessage(Refusal, await collect(exchange.body)));
   }
 
-  async close(): Promise<void> {
+  destroy(): void {
     this.loginStream?.close();
-    const closed = once(this.socket, 'close');
     this.http2.destroy();
     this.socket.destroy();
+  }
+
+  async close(): Promise<void> {
+    const closed = once(this.socket, 'close');
+    this.destroy();
     await closed;
   }
 }
