@@ -22,7 +22,6 @@ export function exitCodeOf(error: unknown, failed: number): number {
   return isConfigurationError(error) ? EXIT.configuration : failed;
 }
 
-/** Its message has one line an error. */
 const isConfigurationError = (error: unknown): error is Error =>
   error instanceof ConfigError || (error instanceof PluginError && error.code === 'bad-options');
 
@@ -43,13 +42,20 @@ export function renderError(error: unknown, paint: Paint, debug: boolean): strin
 function summaryOf(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);
   const code = codeOf(error);
-  if (isConfigurationError(error) && message.includes('\n')) {
-    return `the configuration has errors (${code})\n${message
+  const faulty = faultyInput(error);
+  if (faulty && message.includes('\n')) {
+    return `${faulty} has errors (${code})\n${message
       .split('\n')
       .map((line) => `  ${harmless(line)}`)
       .join('\n')}`;
   }
   return code ? `${harmless(message)} (${harmless(code)})` : harmless(message);
+}
+
+/** What is at fault where a message has one line an error. */
+function faultyInput(error: unknown): string | undefined {
+  if (isConfigurationError(error)) return 'the configuration';
+  return error instanceof PluginError && error.code === 'bad-bundle' ? 'the bundle' : undefined;
 }
 
 const causeOf = (error: unknown): unknown => (error instanceof Error ? error.cause : undefined);

