@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ActionJournal } from '../store/action-journal.ts';
 import { StateDatabase } from '../store/database.ts';
 import {
+  checkDemoGuest,
   checkEngine,
   checkJournal,
   checkKvm,
@@ -36,6 +37,13 @@ describe('a check', () => {
       status: 'fail',
     });
     expect((await checkSpool({ directory: '/dev/shm', bytes: 1 })).status).toBe('ok');
+  });
+
+  it('names each part that a real guest lacks', () => {
+    const lacking = [{ what: 'a kernel', get: 'grow one' }] as const;
+    expect(checkDemoGuest({ missing: [...lacking] })).toEqual([
+      expect.objectContaining({ status: 'warn', remedy: 'grow one' }),
+    ]);
   });
 
   it('wants the state directory private', async () => {

@@ -4,6 +4,7 @@ import { constants } from 'node:fs';
 import { access, stat, statfs } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { delimiter, join } from 'node:path';
+import type { FoundParts } from '../../demo/guest/parts.ts';
 import type { Domain } from '../channel/session.ts';
 import type { Settings } from '../config/index.ts';
 import { formatBytes } from './format.ts';
@@ -96,6 +97,18 @@ export async function checkProgram(
     if (await isAccessible(file, constants.X_OK)) return { name: program, status: 'ok', detail: file };
   }
   return { name: program, status: 'warn', detail: `not installed; ${use}`, remedy };
+}
+
+/** What the demo boots a real guest from; it does without where that is missing. */
+export function checkDemoGuest({ parts, missing }: FoundParts): Check[] {
+  const name = 'demo guest';
+  if (parts) return [{ name, status: 'ok', detail: `${parts.qemu} with ${parts.kernel}` }];
+  return missing.map(({ what, get }) => ({
+    name,
+    status: 'warn',
+    detail: `${what} is missing; the demo then has no real guest`,
+    remedy: get,
+  }));
 }
 
 export async function checkKvm(device = '/dev/kvm'): Promise<Check> {

@@ -58,8 +58,7 @@ async function demo(run: Run<DemoOptions>, context: Context): Promise<number> {
     try {
       const engine = await context.startEngine(settingsFor(stage), { events: noEvents, logger: run.logger });
       try {
-        const domain = bareSocket(stage.guest.socket, 'demo-guest');
-        return conclude(run, await play({ run, stage, engine, domain, signal, step }));
+        return conclude(run, await play({ run, stage, engine, domain: domainOf(stage), signal, step }));
       } finally {
         await engine.close();
       }
@@ -90,6 +89,12 @@ async function openStage(run: Run<DemoOptions>, step: Scene['step'], signal: Abo
   return stage;
 }
 
+/** As a hypervisor would name it: what SMBIOS tells the guest is known where there is one. */
+function domainOf({ guest }: Stage): Domain {
+  const domain = bareSocket(guest.socket, 'demo-guest');
+  return guest.uuid === undefined ? domain : { ...domain, uuid: guest.uuid };
+}
+
 function settingsFor(stage: Stage): Settings {
   const settings = defaults();
   const plugins = {
@@ -116,7 +121,6 @@ async function play(scene: Scene): Promise<string[]> {
 
 async function firstScan(scene: Scene): Promise<ScanReport> {
   scene.step('The channel is opened, the agent logs in, and both negotiate');
-  scene.run.print('resynchronised by a nonce; TLS 1.3, both sides with a key; HTTP/2; login');
   const report = await scan(scene, () => showGuest(scene));
   showReport(scene, report);
   return report;
@@ -126,6 +130,7 @@ async function firstScan(scene: Scene): Promise<ScanReport> {
 function showGuest({ run, stage, domain, step }: Scene): void {
   using state = State.read(stage.state);
   const vm = state?.vms.find(domain.id);
+  run.print('in step by a nonce; TLS 1.3, each side with its key; HTTP/2; the login was accepted\n');
   if (vm) run.io.stdout.write(renderVm(vm, run.io.stdout.columns, run.paint));
   step('Its files and processes are listed, fetched and judged on the host');
 }
@@ -157,7 +162,9 @@ async function scan({ run, engine, domain, signal }: Scene, whenMet: () => void)
 
 function showReport({ run }: Scene, report: ScanReport): void {
   const { stdout } = run.io;
-  stdout.write(renderReport(report, { width: stdout.columns, paint: run.paint, dryRun: false }));
+  stdout.write(
+    renderReport(report, { width: stdout.columns, paint: run.paint, dryRun: false, withoutHints: true }),
+  );
 }
 
 /** What was planted and not both found and dealt with. */

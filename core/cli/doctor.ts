@@ -1,9 +1,11 @@
 import type { Command } from 'commander';
+import { findGuestParts } from '../../demo/guest/parts.ts';
 import { type Configurable, defaults, loadSettings, type Settings } from '../config/index.ts';
 import { ConfigError } from '../error.ts';
 import { configuredSockets } from '../hypervisor/sockets.ts';
 import {
   type Check,
+  checkDemoGuest,
   checkEngine,
   checkJournal,
   checkKvm,
@@ -86,12 +88,7 @@ async function examine(settings: Settings, path: string): Promise<Check[]> {
     }),
     checkEngine('yara, WASM', '@virustotal/yara-x', { status: 'fail', remedy: 'npm ci' }),
     checkProgram('yara', 'npm run bench compares with it', path, 'apt-get install yara'),
-    checkProgram(
-      'qemu-system-x86_64',
-      'the demo then has no real guest',
-      path,
-      'apt-get install qemu-system-x86',
-    ),
+    ...checkDemoGuest(findGuestParts()),
     checkKvm(),
     checkState(settings.state),
     checkJournal(settings.state),

@@ -11,6 +11,8 @@ import { harmless, shorten } from './text.ts';
 const NAMED = 5;
 
 export interface ReportStyle {
+  /** Leave out what the reader could do next. */
+  readonly withoutHints?: boolean;
   readonly width: number;
   readonly paint: Paint;
   readonly dryRun: boolean;
@@ -25,7 +27,7 @@ export function renderReport(report: ScanReport, style: ReportStyle): string {
     findings(report, style),
     unscanned(report, style),
     problemLines(report, style.paint),
-    [...conclusion(report, style), ...nextSteps(report, style)],
+    [...conclusion(report, style), ...(style.withoutHints ? [] : nextSteps(report, style))],
   ];
   const lines = sections.filter((lines) => lines.length > 0).map((lines) => `${lines.join('\n')}\n`);
   return lines.join('\n');

@@ -46,7 +46,6 @@ export class QemuGuest implements DemoGuest {
   readonly socket: string;
   readonly image: string;
   readonly parts: GuestParts;
-  /** What SMBIOS tells the guest. */
   readonly uuid: string = randomUUID();
   private readonly directory: string;
   private readonly child: ChildProcess;
@@ -59,7 +58,10 @@ export class QemuGuest implements DemoGuest {
 
   private constructor(request: GuestRequest, accelerator: Accelerator) {
     this.accelerator = accelerator;
-    this.kind = accelerator === 'kvm' ? 'a QEMU guest on KVM' : 'a QEMU guest, emulated (TCG)';
+    this.kind =
+      accelerator === 'kvm'
+        ? 'a QEMU guest on KVM, over virtio-serial'
+        : 'a QEMU guest, emulated (TCG, as KVM does not run here), over virtio-serial';
     this.parts = request.parts;
     this.directory = request.directory;
     this.socket = join(this.directory, 'agent.sock');
