@@ -1,6 +1,8 @@
+import { guardOf } from './guard.ts';
+
 /**
- * What a YARA source file declares, read without compiling it: names of rules, imported modules, and whether
- * a rule is global. Comments, strings and regular expressions are skipped, so that a `rule` within them is
+ * What a YARA source file declares, read without compiling it: names of rules, imported modules, whether
+ * a rule is global, and the guard of its rules. Comments, strings and regular expressions are skipped, so that a `rule` within them is
  * no rule. Grammar: https://virustotal.github.io/yara-x/docs/writing_rules/anatomy-of-a-rule/.
  *
  * Meant for files that compile; of others it gives some answer and never fails.
@@ -10,6 +12,8 @@ export interface Declarations {
   readonly modules: readonly string[];
   /** A global rule decides over all rules of its file. */
   readonly global: boolean;
+  /** The test of the first bytes that every condition begins with (`guard.ts`). */
+  readonly guard: string | undefined;
 }
 
 const COMMENT = String.raw`\/\*[\s\S]*?\*\/|\/\/[^\n]*`;
@@ -21,6 +25,7 @@ const IMPORT = String.raw`\bimport${GAP}"(?<module>[^"\n]*)"`;
 /** Not after a sigil: `$rule` names a pattern. */
 const RULE = String.raw`(?<![\w$#@!])(?<modifiers>(?:(?:private|global)\b${GAP})*)rule\b${GAP}(?<rule>[A-Za-z_]\w*)`;
 const TOKEN = new RegExp([COMMENT, IMPORT, STRING, REGEX, RULE].join('|'), 'g');
+const OPAQUE = new RegExp([COMMENT, STRING, REGEX].join('|'), 'g');
 
 export function declarations(text: string): Declarations {
   const rules: string[] = [];
@@ -33,5 +38,5 @@ export function declarations(text: string): Declarations {
       global ||= /\bglobal\b/.test(groups.modifiers ?? '');
     }
   }
-  return { rules, modules: [...modules], global };
+  return { rules, modules: [...modules], global, guard: guardOf(text.replace(OPAQUE, ' ')) };
 }

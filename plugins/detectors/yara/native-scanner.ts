@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { compile, validate, type YaraX } from '@litko/yara-x';
 import type { RuleFile } from './rule-files.ts';
 import { ruleSets } from './rule-sets.ts';
@@ -25,8 +26,6 @@ export class NativeScanner implements Scanner {
     this.sets = ruleSets(placed).map((set) => {
       const compiled = compile(set.map(({ text }) => text).join('\n'), COMPILER);
       compiled.setMaxMatchesPerPattern(maxMatches);
-      // A file that is cut short while it is mapped would kill the process; reading is as fast.
-      compiled.setUseMmap(false);
       return {
         compiled,
         fileOf: new Map(set.flatMap(({ rules, place }) => rules.map((rule) => [rule, place]))),
@@ -34,9 +33,11 @@ export class NativeScanner implements Scanner {
     });
   }
 
+  /** Reads the file once for all sets, and does not map it: one that is cut short meanwhile would kill the process. */
   scan(path: string): Match[] {
+    const content = readFileSync(path);
     return this.sets.flatMap(({ compiled, fileOf }) =>
-      compiled.scanFile(path).map(({ ruleIdentifier, meta }) => ({
+      compiled.scan(content).map(({ ruleIdentifier, meta }) => ({
         rule: ruleIdentifier,
         file: placeOf(ruleIdentifier, fileOf),
         meta: meta as Match['meta'],

@@ -23,3 +23,20 @@ it('parts a rule from a module of the same name, whichever comes first', () => {
   expect(setsOf('rule pe {', 'import "pe" rule b {')).toEqual([[0], [1]]);
   expect(setsOf('import "pe" rule b {', 'rule pe {')).toEqual([[0], [1]]);
 });
+
+const guarded = (guard: string, ...names: string[]): string =>
+  names.map((name) => `rule ${name} { condition: ${guard} and true }`).join('\n');
+const names = (prefix: string): string[] => Array.from({ length: 32 }, (_, at) => `${prefix}${at}`);
+
+it('gives a set to the guard of many rules, and keeps the rest together', () => {
+  const pe = 'uint16(0) == 0x5A4D';
+  const elf = 'uint32(0) == 0x464C457F';
+  const sources = [
+    guarded(pe, ...names('a')),
+    'rule b {',
+    guarded(elf, 'c'),
+    guarded(pe, 'd'),
+    guarded(pe, 'a0'),
+  ];
+  expect(setsOf(...sources)).toEqual([[0, 3], [4], [1, 2]]);
+});
