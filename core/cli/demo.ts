@@ -213,9 +213,10 @@ async function patch({ run, stage, engine, domain, signal, step }: Scene): Promi
   const report = await engine.patcher.apply(domain, DEMO_PATCH, { dryRun: false, signal });
   run.io.stdout.write(renderPatch(domain.name, report, run.paint));
   using state = State.read(stage.state);
-  const sent = new Set(report.actions);
-  for (const action of state?.journal.list({ vm: domain.id }) ?? []) {
-    if (sent.has(action.id)) run.print(actionText(action));
+  const journal = new Map(state?.journal.list({ vm: domain.id }).map((action) => [action.id, action]));
+  for (const id of report.actions) {
+    const action = journal.get(id);
+    if (action) run.print(actionText(action));
   }
   return report.state === 'applied' ? [] : [`the patch was not applied: ${report.state}`];
 }
