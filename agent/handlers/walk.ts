@@ -9,7 +9,7 @@ import {
 } from '../../protocol/index.ts';
 import { messageOf } from '../error.ts';
 import { openDirectory } from '../linux/calls.ts';
-import { type DirectoryEntry, ENTRY, readEntries } from '../linux/directory.ts';
+import { type DirectoryEntry, ENTRY, entryBuffer, readEntries } from '../linux/directory.ts';
 import { errnoOf } from '../linux/error.ts';
 import type { Root } from '../linux/root.ts';
 import { FileStatus } from '../linux/status.ts';
@@ -35,6 +35,8 @@ export class Walk {
   private readonly excludes: ReadonlySet<string>;
   private readonly deadline: number;
   private readonly status = new FileStatus();
+  /** One directory is read at a time. */
+  private readonly buffer = entryBuffer();
   private entries = 0;
   private files = 0;
   private directories = 0;
@@ -107,7 +109,7 @@ export class Walk {
     this.directories++;
     const head = `{"type":"directory","path":${JSON.stringify(encodeBytes(path))},"dev":"${dev}","files":[`;
     let listed: string[] = [];
-    for (const entry of readEntries(directory)) {
+    for (const entry of readEntries(directory, this.buffer)) {
       if (this.isOver()) break;
       this.entries++;
       if (this.excludes.size > 0 && this.isExcluded(join(path, entry.name))) continue;

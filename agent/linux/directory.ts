@@ -17,9 +17,10 @@ export interface DirectoryEntry {
   readonly terminated: Buffer;
 }
 
+export const entryBuffer = (): Buffer => nativeBuffer(BUFFER_BYTES);
+
 /** All entries but `.` and `..`. Throws SystemError. */
-export function* readEntries(directory: number): Generator<DirectoryEntry> {
-  const buffer = nativeBuffer(BUFFER_BYTES);
+export function* readEntries(directory: number, buffer = entryBuffer()): Generator<DirectoryEntry> {
   for (let filled = getdents(directory, buffer); filled > 0; filled = getdents(directory, buffer)) {
     for (let at = 0; at < filled; ) {
       const end = at + buffer.readUInt16LE(at + RECORD_LENGTH);
