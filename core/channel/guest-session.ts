@@ -178,6 +178,7 @@ export class Session implements GuestSession {
           }
         }
       }
+      exchange.guard(() => splitter.end());
       if (!last) throw exchange.cutShort('a listing stopped before its end');
       yield last;
     } finally {

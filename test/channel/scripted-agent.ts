@@ -71,8 +71,10 @@ export class ScriptedAgent implements AsyncDisposable {
   readonly sessions: ServerHttp2Session[] = [];
   readonly requests: string[] = [];
   readonly loginAnswers: unknown[] = [];
+  onAnswer: ((answer: unknown) => void) | undefined;
   private readonly sockets = new Set<Socket>();
   private readonly server: Server;
+  private http2: http2.Http2SecureServer | undefined;
 
   private constructor(script: Script) {
     this.script = script;
@@ -90,6 +92,12 @@ export class ScriptedAgent implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const socket of this.sockets) socket.destroy();
     await new Promise((resolve) => this.server.close(resolve));
+  }
+
+  /** A line of the host on the login request. */
+  take(answer: unknown): void {
+    this.loginAnswers.push(answer);
+    this.onAnswer?.(answer);
   }
 
   private accept(socket: Socket): void {
@@ -126,13 +134,18 @@ export class ScriptedAgent implements AsyncDisposable {
   }
 
   private secure(stream: Duplex): void {
+    this.http2 ??= this.createHttp2();
+    this.http2.emit('connection', stream);
+  }
+
+  private createHttp2(): http2.Http2SecureServer {
     const server = http2.createSecureServer(this.tlsOptions());
     server.on('session', (session: ServerHttp2Session) => {
-      this.sessions.push(session.on('error', () => stream.destroy()));
+      this.sessions.push(session.on('error', () => session.destroy()));
     });
-    server.on('tlsClientError', () => stream.destroy());
+    server.on('tlsClientError', (_error, socket) => socket.destroy());
     server.on('stream', (request: ServerHttp2Stream, headers) => this.serve(request, headers));
-    server.emit('connection', stream);
+    return server;
   }
 
   private serve(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
@@ -181,7 +194,7 @@ function over(socket: Socket): Duplex {
     },
     destroy: (_error, done) => done(null),
   });
-  socket.on('close', () => stream.destroy());
+  socket.setMaxListeners(0).on('close', () => stream.destroy());
   return stream.on('error', () => stream.destroy());
 }
 
@@ -229,7 +242,7 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
     stream.respond({ ':status': 200 });
     stream.write(encodeLine(loginLine(agent)));
     stream.on('data', (chunk) => {
-      agent.loginAnswers.push(JSON.parse(String(chunk)));
+      agent.take(JSON.parse(String(chunk)));
       stream.write(encodeLine({ type: 'heartbeat' }));
     });
     stream.on('end', () => stream.end());

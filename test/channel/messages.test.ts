@@ -1,0 +1,216 @@
+/** What a guest can say wrongly at HTTP level and above: a coded error, that session's end, nothing else. */
+import { randomUUID } from 'node:crypto';
+import type { ServerHttp2Stream } from 'node:http2';
+import { describe, expect, it } from 'vitest';
+import type { GuestSession } from '../../core/channel/session.ts';
+import {
+  encodeFeatures,
+  encodeLine,
+  encodeOutcome,
+  encodeRecord,
+  RECORD,
+  ROUTES,
+} from '../../protocol/index.ts';
+import {
+  bodyOf,
+  entry,
+  FEATURES,
+  factsOf,
+  fileRecords,
+  type Handler,
+  respond,
+  ScriptedAgent,
+  sendLines,
+} from './scripted-agent.ts';
+import { agentIdentity, codeOf, collect, freshPath, keysOf, logInTo } from './setting.ts';
+
+const keys = keysOf(agentIdentity);
+const INVENTORY = {
+  ...{ roots: ['/'], excludes: [], oneFileSystem: true },
+  ...{ maxEntries: 1000, maxDepth: 64, maxSeconds: 60 },
+};
+const CONTENT = { files: [{ path: '/a' }, { path: '/b' }], maxFileBytes: 100 };
+
+/** Runs `ask` against an agent whose route answers so; tells the codes of the request and of the session. */
+async function outcomeOf(
+  route: string,
+  handler: Handler,
+  ask: (session: GuestSession) => Promise<unknown>,
+): Promise<{ request: string; stillWorks: boolean }> {
+  const path = freshPath();
+  await using _agent = await ScriptedAgent.start(path, { keys, routes: { [route]: handler } });
+  const session = await logInTo(path);
+  const request = await codeOf(ask(session));
+  const stillWorks = (await codeOf(collect(session.listProcesses()))) === 'no error';
+  await session.close();
+  return { request, stillWorks };
+}
+
+const VIOLATION = { request: 'protocol-violation', stillWorks: false };
+const listFiles = (session: GuestSession) => collect(session.listFiles(INVENTORY));
+const readContent = (session: GuestSession) => collect(session.readContent(CONTENT));
+const query = (session: GuestSession) => session.queryFeatures();
+const body =
+  (bytes: string | Uint8Array, status = 200): Handler =>
+  (stream) => {
+    stream.respond({ ':status': status });
+    stream.end(bytes);
+  };
+const END = { type: 'end', files: 0, directories: 0, bytes: 0 };
+const directory = (...files: unknown[]) => ({ type: 'directory', path: '/d', dev: '1', files });
+
+describe('a listing', () => {
+  it.each<[string, unknown[]]>([
+    ['with an unknown type', [{ type: 'surprise' }, END]],
+    ['with a path that is not absolute', [{ type: 'directory', path: 'd', dev: '1', files: [] }, END]],
+    ['with a path that climbs', [{ type: 'directory', path: '/a/../b', dev: '1', files: [] }, END]],
+    ['with NUL in a path', [{ type: 'directory', path: '/a\0', dev: '1', files: [] }, END]],
+    ['with a slash in a name', [directory(entry('a/b', 1)), END]],
+    ['with a name that climbs', [directory(entry('..', 1)), END]],
+    ['with an empty name', [directory(entry('', 1)), END]],
+    ['with a lone surrogate', [directory(entry('\ud800', 1)), END]],
+    ['with a negative size', [directory(entry('a', -1)), END]],
+    ['with a size past 2^53', [directory(entry('a', 2 ** 60)), END]],
+    ['with too many files in a line', [directory(...Array.from({ length: 513 }, () => entry('a', 1))), END]],
+    ['that goes on after its end', [END, directory()]],
+    ['that ends twice', [END, END]],
+  ])('%s breaks the protocol', async (_name, lines) => {
+    expect(await outcomeOf(ROUTES.files, (stream) => sendLines(stream, lines), listFiles)).toEqual(VIOLATION);
+  });
+
+  it.each<[string, string | Uint8Array]>([
+    ['that is not JSON', 'nonsense\n'],
+    ['that is not UTF-8', Buffer.from([0x22, 0xff, 0x22, 0x0a])],
+    ['that nests deep', `${'['.repeat(100_000)}\n`],
+    ['that holds NaN', '{"type":"end","files":NaN,"directories":0,"bytes":0}\n'],
+    ['that would set a prototype', '{"__proto__":{"type":"end","files":0,"directories":0,"bytes":0}}\n'],
+    ['that stops within a line', '{"type":"end"'],
+    ['with a line over the limit', `"${'a'.repeat(2 ** 20)}"\n`],
+  ])('%s breaks the protocol', async (_name, bytes) => {
+    expect(await outcomeOf(ROUTES.files, body(bytes), listFiles)).toEqual(VIOLATION);
+  });
+
+  it('without its end is a lost session', async () => {
+    const handler: Handler = (stream) => sendLines(stream, [directory(entry('a', 1))]);
+    const lost = { request: 'session-lost', stillWorks: false };
+    expect(await outcomeOf(ROUTES.files, handler, listFiles)).toEqual(lost);
+  });
+
+  it('that the agent breaks off is refused, and the session goes on', async () => {
+    const handler: Handler = (stream) => {
+      stream.respond({ ':status': 200 });
+      stream.write(encodeLine(directory(entry('a', 1))), () => stream.destroy(new Error('broken')));
+    };
+    const refused = { request: 'refused', stillWorks: true };
+    expect(await outcomeOf(ROUTES.files, handler, listFiles)).toEqual(refused);
+  });
+
+  it('is taken as it is cut: byte by byte, and all lines at once', async () => {
+    const bytes = Buffer.concat([directory(entry('a\n\x1b[2J\u202e', 1)), END].map(encodeLine));
+    const handler: Handler = (stream) => void byteByByte(stream, bytes);
+    expect(await outcomeOf(ROUTES.files, handler, listFiles)).toEqual({
+      request: 'no error',
+      stillWorks: true,
+    });
+    expect((await outcomeOf(ROUTES.files, body(bytes), listFiles)).request).toBe('no error');
+  });
+});
+
+async function byteByByte(stream: ServerHttp2Stream, bytes: Buffer): Promise<void> {
+  stream.respond({ ':status': 200 });
+  for (let at = 0; at < bytes.length; at++) {
+    await new Promise((resolve) => stream.write(bytes.subarray(at, at + 1), resolve));
+  }
+  stream.end();
+}
+
+describe('content', () => {
+  const open = (index: number, size: number) =>
+    encodeRecord(RECORD.open, index, Buffer.from(JSON.stringify(factsOf(size))));
+  const data = (index: number, size: number) => encodeRecord(RECORD.data, index, Buffer.alloc(size));
+  const end = (index: number) => encodeRecord(RECORD.end, index);
+  const fail = (index: number, reason: string) =>
+    encodeRecord(RECORD.fail, index, Buffer.from(JSON.stringify({ reason })));
+  const [first, second] = [fileRecords(0, Buffer.from('a')), fileRecords(1, Buffer.from('b'))];
+
+  it.each<[string, Buffer[]]>([
+    ['in order', [first, second]],
+    ['with files that could not be read', [fail(0, 'vanished'), open(1, 50), data(1, 10), fail(1, 'shrank')]],
+    ['of empty files', [open(0, 0), end(0), open(1, 0), end(1)]],
+  ])('%s is taken', async (_name, records) => {
+    const handler = body(Buffer.concat(records));
+    expect(await outcomeOf(ROUTES.content, handler, readContent)).toEqual({
+      request: 'no error',
+      stillWorks: true,
+    });
+  });
+
+  it.each<[string, Buffer[]]>([
+    ['out of order', [second, first]],
+    ['of a file twice', [first, first, second]],
+    ['of a file that was not asked for', [first, second, fileRecords(2, Buffer.from('c'))]],
+    ['without the last file', [first]],
+    ['with DATA before OPEN', [data(0, 1), end(0), second]],
+    ['with OPEN of an open file', [open(0, 1), open(0, 1), end(0), second]],
+    ['with END of a closed file', [first, end(0), second]],
+    ['with more bytes than the size', [open(0, 3), data(0, 4), end(0), second]],
+    ['with more bytes than were asked for', [open(0, 1000), data(0, 101), end(0), second]],
+    ['with a payload in END', [open(0, 1), encodeRecord(RECORD.end, 0, Buffer.from('x')), second]],
+    ['with an unknown kind', [Buffer.concat([Buffer.from([9]), Buffer.alloc(8)])]],
+    ['with an unknown reason', [fail(0, 'mood'), second]],
+    ['with malformed facts', [encodeRecord(RECORD.open, 0, Buffer.from('{}')), end(0), second]],
+    ['cut within a record', [first, second.subarray(0, -3)]],
+  ])('%s breaks the protocol', async (_name, records) => {
+    expect(await outcomeOf(ROUTES.content, body(Buffer.concat(records)), readContent)).toEqual(VIOLATION);
+  });
+});
+
+describe('a command', () => {
+  const requestId = (bytes: Buffer): string => JSON.parse(String(bytes)).headers.request_id;
+  const answer =
+    (make: (id: string) => unknown): Handler =>
+    (stream) =>
+      void bodyOf(stream).then((bytes) => respond(stream, 200, make(requestId(bytes))));
+
+  it('answered for another request breaks the protocol', async () => {
+    const handler = answer(() => encodeFeatures(randomUUID(), FEATURES));
+    expect(await outcomeOf(ROUTES.openc2, handler, query)).toEqual(VIOLATION);
+  });
+
+  it('answered with another message breaks the protocol', async () => {
+    const handler = answer((id) => encodeOutcome(id, { code: 'done' }));
+    expect(await outcomeOf(ROUTES.openc2, handler, query)).toEqual(VIOLATION);
+  });
+
+  it('answered with nothing breaks the protocol', async () => {
+    expect(await outcomeOf(ROUTES.openc2, body(''), query)).toEqual(VIOLATION);
+  });
+
+  it('that the agent refuses tells its code and shows its text harmlessly', async () => {
+    const path = freshPath();
+    const refuse: Handler = (stream) => respond(stream, 403, { code: 'not-granted', message: 'no\x1b[2J' });
+    await using _agent = await ScriptedAgent.start(path, { keys, routes: { [ROUTES.openc2]: refuse } });
+    const session = await logInTo(path);
+    const error = await session.queryFeatures().catch((reason) => reason);
+    expect(error).toMatchObject({ code: 'refused' });
+    expect(error.message).toContain('not-granted');
+    expect(error.message).toContain('\\x1b');
+    await session.close();
+  });
+
+  it('refused with what is no refusal breaks the protocol', async () => {
+    expect(await outcomeOf(ROUTES.openc2, body('go away', 500), query)).toEqual(VIOLATION);
+  });
+});
+
+describe('staging', () => {
+  it('stops when the agent refuses, and the session goes on', async () => {
+    const handler: Handler = (stream) => respond(stream, 413, { code: 'too-large', message: 'no room' });
+    const endless = async function* () {
+      for (;;) yield Buffer.alloc(65_536);
+    };
+    const stage = (session: GuestSession) => session.stage('0'.repeat(64), endless());
+    const refused = { request: 'refused', stillWorks: true };
+    expect(await outcomeOf(ROUTES.staged, handler, stage)).toEqual(refused);
+  });
+});
