@@ -49,6 +49,7 @@ export class GuestPath {
   /** The path of an entry in this directory; throws `malformed-path` when the name is no single component. */
   child(untrustedName: WireBytes): GuestPath {
     const name = decodeBytes(untrustedName);
+    if (name.length === 0) throw new ProtocolError('malformed-path', 'a file name is empty');
     if (name.includes(0x2f)) throw new ProtocolError('malformed-path', 'a file name contains a slash');
     const separator = this.bytes.at(-1) === 0x2f ? '' : '/';
     return GuestPath.of(Buffer.concat([this.bytes, Buffer.from(separator), name]));
