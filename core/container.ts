@@ -21,9 +21,11 @@ import { GuestQuarantine } from './control/guest-quarantine.ts';
 import { NeverTouch } from './control/never-touch.ts';
 import { Quarantine } from './control/quarantine.ts';
 import { Vault } from './control/vault.ts';
+import type { EventSink } from './events/sink.ts';
 import { PatchApplier } from './patch/apply.ts';
 import { Patcher } from './patch/patcher.ts';
 import { PluginRegistry } from './plugin/registry.ts';
+import { noteLateOutcomes } from './scan/response.ts';
 import { Scanner } from './scan/scanner.ts';
 import { Spool } from './scan/spool.ts';
 import type { ServiceOptions, Services } from './services.ts';
@@ -100,6 +102,10 @@ function sessionOpener(container: DependencyContainer): OpenSession {
   const settings = container.resolve<Settings>(TOKENS.settings);
   const plugins = container.resolve<PluginRegistry>(TOKENS.plugins);
   const executor = container.resolve<ActionExecutor>(TOKENS.executor);
+  const records = {
+    findings: container.resolve<FindingStore>(TOKENS.findings),
+    events: container.resolve<EventSink>(TOKENS.events),
+  };
   const { allow, neverTouch, deadlines } = settings.policy;
   const connection = {
     identity: container.resolve(TOKENS.identity) as Awaited<ReturnType<typeof loadIdentity>>,
@@ -116,7 +122,8 @@ function sessionOpener(container: DependencyContainer): OpenSession {
     scope.registerInstance(TOKENS.neverTouch, new NeverTouch(neverTouch.map((path) => GuestPath.of(path))));
     const session = scope.resolve(VmSession);
     try {
-      await executor.reconcile(session.guest);
+      const closed = await executor.reconcile(session.guest);
+      await noteLateOutcomes(closed, guest.vm, records);
       return session;
     } catch (error) {
       await session[Symbol.asyncDispose]();

@@ -6,7 +6,7 @@ import type { NeverTouch } from './control/never-touch.ts';
 import { ScanRun } from './scan/scan-run.ts';
 import { TOKENS } from './tokens.ts';
 
-/** Connects to a guest. Rejects with ChannelError, or InstructionError when what was left open cannot be settled. */
+/** Connects to a guest. Rejects with ChannelError, InstructionError when what was left open cannot be settled, StoreError or EventError. */
 export type OpenSession = (domain: Domain, signal: AbortSignal) => Promise<VmSession>;
 
 /** Everything that belongs to one session of one VM; gone with it. */

@@ -27,7 +27,7 @@ export interface Judged<Item> {
 type Arrived<Item extends Fetchable> = Extract<Fetched<Item>, { content: Content }>;
 
 const BATCH_ITEMS = 128;
-/** A batch is judged as a whole, so it must be small beside the spool, or nothing would move any more. */
+/** A batch is judged as a whole, so it must be small beside the spool (here: its largest content), or nothing would move any more. */
 const BATCH_SHARE = 8;
 const BATCH_BYTES = 16 * 1024 * 1024;
 /** Verdicts on contents that are remembered within one scan. */
@@ -39,10 +39,10 @@ export class ContentJudge {
   private readonly batchBytes: number;
   private readonly known = new Map<string, Promise<Verdict>>();
 
-  constructor(detection: Detection, width: number, spoolBytes: number) {
+  constructor(detection: Detection, width: number, largest: number) {
     this.detection = detection;
     this.width = width;
-    this.batchBytes = Math.min(BATCH_BYTES, spoolBytes / BATCH_SHARE);
+    this.batchBytes = Math.min(BATCH_BYTES, largest / BATCH_SHARE);
   }
 
   /** Verdicts in the order in which they come. */

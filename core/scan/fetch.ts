@@ -25,6 +25,7 @@ export type Fetched<Item extends Fetchable> = { readonly item: Item } & (
 );
 
 export interface FetchPolicy {
+  /** No more than the spool's `largest`. */
   readonly maxFileBytes: number;
   readonly digests: readonly DigestName[];
 }
@@ -37,8 +38,7 @@ export async function* fetchContents<Item extends Fetchable>(
   policy: FetchPolicy,
   signal: AbortSignal,
 ): AsyncGenerator<Fetched<Item>[]> {
-  const maxFileBytes = Math.min(policy.maxFileBytes, spool.largest);
-  const request = { files: batch.map((item) => item.request), maxFileBytes };
+  const request = { files: batch.map((item) => item.request), maxFileBytes: policy.maxFileBytes };
   const receiver = new Receiver(batch, spool, policy.digests, signal);
   try {
     for await (const records of session.readContent(request, signal)) {

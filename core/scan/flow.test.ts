@@ -55,6 +55,26 @@ describe('parallel', () => {
     expect(taken).toEqual([0, 1]);
   });
 
+  it('lets what is under way come to its end before it throws', async () => {
+    const release = Promise.withResolvers<void>();
+    const results = parallel(numbers(100), 2, async function* (number) {
+      if (number === 1) {
+        release.resolve();
+        throw new Error('broken at one');
+      }
+      await release.promise;
+      for (let turn = 0; turn < 20; turn++) await Promise.resolve();
+      yield number;
+    });
+    const taken: number[] = [];
+    await expect(
+      (async () => {
+        for await (const result of results) taken.push(result);
+      })(),
+    ).rejects.toThrow('broken at one');
+    expect(taken).toEqual([0]);
+  });
+
   it('ends with an error of its source', async () => {
     async function* broken(): AsyncGenerator<number> {
       yield 1;
@@ -74,6 +94,20 @@ describe('batched', () => {
       [0, 1, 2, 3, 4],
       [5, 6],
     ]);
+  });
+
+  it('gives what was gathered before the source failed, then fails', async () => {
+    async function* broken(): AsyncGenerator<number> {
+      yield* [1, 2, 3];
+      throw new Error('source broken');
+    }
+    const taken: number[][] = [];
+    await expect(
+      (async () => {
+        for await (const batch of batched(broken(), 2, 100, () => 1)) taken.push(batch);
+      })(),
+    ).rejects.toThrow('source broken');
+    expect(taken).toEqual([[1, 2], [3]]);
   });
 
   it('gives no empty batch', async () => {

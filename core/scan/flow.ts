@@ -5,8 +5,9 @@
 
 /**
  * Applies `work` to each item of `source`, `width` at a time, and yields what it yields in the order in
- * which it comes. At most `width` results wait to be taken. The first error ends everything; an early
- * return of the consumer ends the source and the work under way.
+ * which it comes. At most `width` results wait to be taken. The first error is thrown when the work that was
+ * under way has come to its end and its results were taken; an early return of the consumer ends the source
+ * and the work under way.
  */
 export async function* parallel<In, Out>(
   source: AsyncIterable<In>,
@@ -16,20 +17,23 @@ export async function* parallel<In, Out>(
   const iterator = source[Symbol.asyncIterator]();
   const results = new Handover<Out>(width);
 
+  let failure: { error: unknown } | undefined;
+
   const worker = async (): Promise<void> => {
-    for (;;) {
-      const next = await iterator.next();
-      if (next.done) return;
-      for await (const result of work(next.value)) {
-        if (!(await results.give(result))) return;
+    try {
+      while (!failure) {
+        const next = await iterator.next();
+        if (next.done) return;
+        for await (const result of work(next.value)) {
+          if (!(await results.give(result))) return;
+        }
       }
+    } catch (error) {
+      failure ??= { error };
     }
   };
 
-  const workers = Promise.all(Array.from({ length: width }, worker)).then(
-    () => results.end(),
-    (error: unknown) => results.end({ error }),
-  );
+  const workers = Promise.all(Array.from({ length: width }, worker)).then(() => results.end(failure));
   try {
     yield* results.taken();
   } finally {
@@ -40,7 +44,10 @@ export async function* parallel<In, Out>(
   }
 }
 
-/** Gathers items into batches of at most `most` items or `weight` in sum (one item may exceed it). */
+/**
+ * Gathers items into batches of at most `most` items or `weight` in sum (one item may exceed it). What was
+ * gathered before an error of the source is given before that error is thrown.
+ */
 export async function* batched<Item>(
   source: AsyncIterable<Item> | Iterable<Item>,
   most: number,
@@ -49,16 +56,22 @@ export async function* batched<Item>(
 ): AsyncGenerator<Item[]> {
   let batch: Item[] = [];
   let sum = 0;
-  for await (const item of source) {
-    batch.push(item);
-    sum += weigh(item);
-    if (batch.length >= most || sum >= weight) {
-      yield batch;
-      batch = [];
-      sum = 0;
+  let failure: { error: unknown } | undefined;
+  try {
+    for await (const item of source) {
+      batch.push(item);
+      sum += weigh(item);
+      if (batch.length >= most || sum >= weight) {
+        yield batch;
+        batch = [];
+        sum = 0;
+      }
     }
+  } catch (error) {
+    failure = { error };
   }
   if (batch.length > 0) yield batch;
+  if (failure) throw failure.error;
 }
 
 /** A small bounded queue between the workers and the one who takes their results. */

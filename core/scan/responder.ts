@@ -2,10 +2,10 @@
  * Answers findings as they come, while the scan goes on behind them: keeps each, plans with the remediations,
  * has the plan carried out, and notes what came of it.
  */
-import { GuestPath, type Outcome } from '../../protocol/index.ts';
+import { GuestPath } from '../../protocol/index.ts';
 import type { Mode, Step } from '../api/index.ts';
 import type { ConnectedGuest } from '../capability/connect.ts';
-import type { ActionExecutor, ActionRequest } from '../control/execute.ts';
+import type { ActionExecutor, ActionRequest, ClosedAction } from '../control/execute.ts';
 import { type NeverTouch, PROTECTED_ROOTS } from '../control/never-touch.ts';
 import { type NamedRemediation, type PlannedStep, planActions, type WithheldStep } from '../control/plan.ts';
 import { InstructionError } from '../error.ts';
@@ -15,6 +15,7 @@ import type { FindingStore } from '../store/findings.ts';
 import type { FindingRecord } from '../store/records.ts';
 import type { Found } from './findings.ts';
 import type { InventoryPolicy } from './inventory.ts';
+import { ResponseLog } from './response.ts';
 import type { Content } from './spool.ts';
 
 /** A finding to be answered, with its content where it is a file's. */
@@ -112,50 +113,39 @@ export class Responder {
   private async carryOut(
     finding: string,
     steps: readonly PlannedStep[],
-    reasons: string[],
+    reasons: readonly string[],
     content: Content | undefined,
     signal: AbortSignal,
   ): Promise<void> {
-    let response: FindingRecord['response'] = 'reported';
+    const log = new ResponseLog(reasons);
     if (this.policy.dryRun && steps.length > 0)
-      reasons.push('a dry run: the plan was shown and not carried out');
+      log.explain('a dry run: the plan was shown and not carried out');
     for (const { step } of this.policy.dryRun ? [] : steps) {
-      const failure = await this.act(finding, step, content, signal);
-      if (failure === undefined && response !== 'failed') response = RESPONSE_TO[step.instruction];
-      if (failure !== undefined) {
-        response = 'failed';
-        reasons.push(failure);
-      }
+      const action = await this.act(finding, step, content, signal);
+      if (action instanceof InstructionError) log.failure(action.message);
+      else log.outcome(step.instruction, action.outcome);
     }
-    const reason = reasons.length > 0 ? reasons.join('; ') : undefined;
-    this.findings.set(finding, this.parts.findings.setResponse(finding, response, reason));
+    this.findings.set(finding, this.parts.findings.setResponse(finding, log.response, log.reason));
   }
 
-  /** Why the step came to nothing, or undefined when it was done. */
   private async act(
     finding: string,
     step: Step,
     content: Content | undefined,
     signal: AbortSignal,
-  ): Promise<string | undefined> {
+  ): Promise<ClosedAction | InstructionError> {
     const { executor, events, neverTouch } = this.parts;
     try {
       const request = { finding, ...requestOf(step, content) };
       const action = await executor.perform({ ...this.guest, neverTouch }, request, signal);
       await events.emit(remediationEvent(action, this.guest.vm, this.findings.get(finding)));
-      return isAnswered(step, action.outcome) ? undefined : whyNot(step, action.outcome);
+      return action;
     } catch (error) {
-      if (error instanceof InstructionError) return error.message;
+      if (error instanceof InstructionError) return error;
       throw error;
     }
   }
 }
-
-const RESPONSE_TO = {
-  'stop:process': 'stopped',
-  'contain:file': 'contained',
-  'delete:file': 'deleted',
-} as const satisfies Record<Step['instruction'], FindingRecord['response']>;
 
 function requestOf(step: Step, content: Content | undefined): ActionRequest {
   switch (step.instruction) {
@@ -172,10 +162,3 @@ function requestOf(step: Step, content: Content | undefined): ActionRequest {
       };
   }
 }
-
-/** A process that ended by itself, or with the file that another finding was about, is as good as stopped. */
-const isAnswered = ({ instruction }: Step, { code }: Outcome): boolean =>
-  code === 'done' || (instruction === 'stop:process' && code === 'vanished');
-
-const whyNot = ({ instruction }: Step, { code, detail }: Outcome): string =>
-  `the guest did not ${instruction.replace(':', ' the ')}: ${code}${detail === undefined ? '' : ` (${detail})`}`;

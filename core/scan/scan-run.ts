@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { inject, injectable } from 'tsyringe';
 import { GuestPath } from '../../protocol/index.ts';
 import type { ConnectedGuest } from '../capability/connect.ts';
+import { cancelled } from '../channel/deadline.ts';
 import type { Settings } from '../config/index.ts';
 import type { ActionExecutor } from '../control/execute.ts';
 import type { NeverTouch } from '../control/never-touch.ts';
@@ -43,7 +44,6 @@ export class ScanRun {
     const id = randomUUID();
     const startedAt = this.clock();
     const scan = this.scans.begin({ id, vm: vm.id, mode: request.mode, startedAt });
-    await this.events.emit(scanStarted(scan, vm));
     const tally = new Tally();
     const responder = this.responder(request);
     using spool = this.spool.share();
@@ -60,11 +60,12 @@ export class ScanRun {
       maxFileBytes: this.settings.policy.maxFileBytes,
     };
     try {
+      await this.events.emit(scanStarted(scan, vm));
       await new GuestScan(this.guest, parts, policy).run(signal);
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       await this.end(scan, tally, signal.aborted ? { kind: 'cancelled' } : { kind: 'failed', reason });
-      throw error;
+      throw signal.aborted ? cancelled(signal) : error;
     }
     onProgress(tally.snapshot('finished'));
     return this.report(await this.end(scan, tally, { kind: 'completed' }), tally, responder);

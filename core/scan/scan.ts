@@ -53,6 +53,8 @@ export class GuestScan {
   private readonly detection: Detection;
   private readonly judge: ContentJudge;
   private readonly digests: readonly DigestName[];
+  /** Aborted when the scan ends, however it ends: what works ahead then gives up. */
+  private readonly ended = new AbortController();
   /** What was found in files, by inode: processes run them. */
   private readonly guilty = new Map<string, readonly AttributedDetection[]>();
 
@@ -60,7 +62,7 @@ export class GuestScan {
     const { detectors, spool } = parts;
     this.guest = guest;
     this.parts = parts;
-    this.policy = policy;
+    this.policy = { ...policy, maxFileBytes: Math.min(policy.maxFileBytes, spool.largest) };
     this.detection = new Detection(detectors);
     this.judge = new ContentJudge(this.detection, widthOf(detectors), spool.largest);
     this.digests = detectors.flatMap(({ detector }) => detector.digests ?? []);
@@ -68,20 +70,39 @@ export class GuestScan {
 
   /** Rejects with ChannelError, ScanError or StoreError; all that was found until then is kept. */
   async run(signal: AbortSignal): Promise<void> {
-    await this.scanFiles(signal);
-    await this.scanProcesses(signal);
+    const either = AbortSignal.any([signal, this.ended.signal]);
+    try {
+      await this.scanFiles(either);
+      await this.scanProcesses(either);
+    } finally {
+      this.ended.abort();
+    }
   }
 
   private async scanFiles(signal: AbortSignal): Promise<void> {
-    const { tally } = this.parts;
     const listed = listFiles(this.guest.session, this.policy.inventory, signal);
-    const wanted = selectWanted(listed, this.detection, this.policy.maxFileBytes, tally);
+    const wanted = selectWanted(listed, this.detection, this.policy.maxFileBytes, this.parts.tally);
     for await (const judged of this.fetchAndJudge(wanted, signal)) {
-      const runningOf = await this.whoRuns(judged, signal);
-      const found = judged.flatMap((each) => this.fileAnswerable(each, runningOf));
-      for (const { item, verdict } of judged) tally.fileDone(item.facts.path, item.facts.size, verdict);
-      await this.answer(found, 'scanning', signal);
-      release(judged);
+      await this.endingUponFailure(this.finishFiles(judged, signal));
+    }
+  }
+
+  private async finishFiles(judged: readonly Judged<WantedFile>[], signal: AbortSignal): Promise<void> {
+    const runningOf = await this.whoRuns(judged, signal);
+    const found = judged.flatMap((each) => this.fileAnswerable(each, runningOf));
+    for (const { item, verdict } of judged)
+      this.parts.tally.fileDone(item.facts.path, item.facts.size, verdict);
+    await this.answer(found, 'scanning', signal);
+    release(judged);
+  }
+
+  /** A loop that is left waits for what works ahead of it, and that may wait for room that nobody gives back now. */
+  private async endingUponFailure(work: Promise<void>): Promise<void> {
+    try {
+      await work;
+    } catch (error) {
+      this.ended.abort();
+      throw error;
     }
   }
 

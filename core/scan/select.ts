@@ -47,5 +47,8 @@ async function* wantedOf(
 const tooLarge = (maxFileBytes: number) =>
   ({
     state: 'unscanned',
-    unfinished: { reason: 'too-large', detail: `larger than policy.maxFileBytes, ${maxFileBytes} bytes` },
+    unfinished: {
+      reason: 'too-large',
+      detail: `larger than ${maxFileBytes} bytes: see policy.maxFileBytes and spool.bytes`,
+    },
   }) as const;

@@ -11,7 +11,7 @@ let spool: Spool;
 
 beforeEach(() => {
   parent = mkdtempSync(join(tmpdir(), 'spool-test-'));
-  spool = Spool.create(parent, 100);
+  spool = Spool.create(parent, 200);
 });
 afterEach(() => {
   spool[Symbol.dispose]();
@@ -79,29 +79,30 @@ describe('a content in the spool', () => {
 
 describe('a full spool', () => {
   it('lets the next content in when there is room, first come first served', async () => {
-    const held = await put('x'.repeat(80));
+    const held = [await put('x'.repeat(80)), await put('x'.repeat(80))];
     const large = spool.begin(90, [], signal);
     const small = spool.begin(10, [], signal);
     expect(await isSettled(small)).toBe(false);
-    held.release();
+    for (const content of held) content.release();
     (await large).discard();
     (await small).discard();
     expect(spool.bytesHeld).toBe(0);
   });
 
-  it('refuses what can never fit', async () => {
+  it('refuses what can never fit beside others', async () => {
+    expect(spool.largest).toBe(100);
     await expect(spool.begin(101, [], signal)).rejects.toMatchObject({ code: 'spool-failed' });
   });
 
   it('lets go of one who gives up, and those behind it in', async () => {
-    const held = await put('x'.repeat(80));
+    const held = [await put('x'.repeat(80)), await put('x'.repeat(80))];
     const gone = new AbortController();
     const large = spool.begin(90, [], gone.signal);
     const small = spool.begin(20, [], signal);
     gone.abort(new Error('gave up'));
     await expect(large).rejects.toThrow('gave up');
     (await small).discard();
-    held.release();
+    for (const content of held) content.release();
     expect(spool.bytesHeld).toBe(0);
   });
 });
@@ -117,6 +118,20 @@ it('takes back a share with all that its scan left in it, and nothing of others'
   expect(existsSync(finished.path)).toBe(false);
   expect(existsSync(other.path)).toBe(true);
   expect(spool.bytesHeld).toBe(other.size);
+});
+
+it('takes nothing more for a share that was taken back', async () => {
+  const share = spool.share();
+  const held = [await put('x'.repeat(90)), await put('x'.repeat(90))];
+  const unfinished = await share.begin(10, [], signal);
+  const waiting = share.begin(50, [], signal);
+  share[Symbol.dispose]();
+  expect(() => unfinished.write(Buffer.from('late'))).toThrow(
+    expect.objectContaining({ code: 'spool-failed' }),
+  );
+  for (const content of held) content.release();
+  await expect(waiting).rejects.toMatchObject({ code: 'spool-failed' });
+  expect(spool.bytesHeld).toBe(0);
 });
 
 it('leaves nothing behind', async () => {

@@ -60,12 +60,13 @@ export class Spool implements Intake, Disposable {
     return this.used;
   }
 
+  /** Half of it: beside such a content there is always room for what is gathered to be judged together. */
   get largest(): number {
-    return this.bound;
+    return Math.floor(this.bound / 2);
   }
 
   async begin(bytes: number, digests: readonly DigestName[], signal: AbortSignal): Promise<Arrival> {
-    if (bytes > this.bound) throw new ScanError('spool-failed', `${bytes} bytes cannot fit into the spool`);
+    if (bytes > this.largest) throw new ScanError('spool-failed', `${bytes} bytes cannot fit into the spool`);
     signal.throwIfAborted();
     if (this.waiting.length > 0 || this.used + bytes > this.bound) await this.room(bytes, signal);
     else this.used += bytes;
@@ -117,6 +118,7 @@ export class Spool implements Intake, Disposable {
 export class SpoolShare implements Intake, Disposable {
   private readonly spool: Spool;
   private readonly arrivals = new Set<Arrival>();
+  private ended = false;
 
   constructor(spool: Spool) {
     this.spool = spool;
@@ -128,15 +130,22 @@ export class SpoolShare implements Intake, Disposable {
 
   async begin(bytes: number, digests: readonly DigestName[], signal: AbortSignal): Promise<Arrival> {
     const arrival = await this.spool.begin(bytes, digests, signal);
+    if (this.ended) {
+      arrival.discard();
+      throw takenBack();
+    }
     this.arrivals.add(arrival);
     arrival.onGone = () => this.arrivals.delete(arrival);
     return arrival;
   }
 
   [Symbol.dispose](): void {
+    this.ended = true;
     for (const arrival of this.arrivals) arrival.discard();
   }
 }
+
+const takenBack = () => new ScanError('spool-failed', 'the scan that this content was for has ended');
 
 /** A content on its way into the spool; hashed as it comes. Ends with `finish` or `discard`. */
 export class Arrival {
@@ -198,6 +207,7 @@ export class Arrival {
   }
 
   private writeFile(bytes: Uint8Array): void {
+    if (this.gone) throw takenBack();
     try {
       this.descriptor ??= openSync(this.path, 'wx', 0o400);
       this.written = true;

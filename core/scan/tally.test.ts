@@ -1,0 +1,52 @@
+import { describe, expect, it } from 'vitest';
+import { Tally } from './tally.ts';
+
+const found = (state: 'malicious' | 'suspicious') => ({ state, detections: [] });
+const unscanned = { state: 'unscanned', unfinished: { reason: 'grew' } } as const;
+
+describe('a tally', () => {
+  it('counts files, processes and verdicts apart', () => {
+    const tally = new Tally();
+    tally.listed(3, 30);
+    tally.fileDone('/a', 10, { state: 'clean' });
+    tally.fileDone('/b', 10, found('malicious'));
+    tally.fileDone('/c', 10, unscanned);
+    tally.processDone('process 1', found('suspicious'));
+    tally.missed('/d', { reason: 'unreadable', detail: 'EACCES' });
+    expect(tally.summary()).toEqual({
+      files: 3,
+      bytes: 30,
+      processes: 1,
+      malicious: 1,
+      suspicious: 1,
+      unscanned: { grew: 1, unreadable: 1 },
+    });
+    expect(tally.unscanned).toEqual([
+      { path: '/c', reason: 'grew' },
+      { path: '/d', reason: 'unreadable', detail: 'EACCES' },
+    ]);
+    expect(tally.snapshot('acting')).toEqual({
+      phase: 'acting',
+      filesListed: 3,
+      bytesListed: 30,
+      filesDone: 3,
+      bytesDone: 30,
+      listingComplete: false,
+      found: 2,
+      unscanned: 2,
+    });
+  });
+
+  it('counts what was found and not finished as both', () => {
+    const tally = new Tally();
+    tally.fileDone('/a', 1, { ...found('malicious'), unfinished: { reason: 'deadline' } });
+    expect(tally.summary()).toMatchObject({ malicious: 1, unscanned: { deadline: 1 } });
+  });
+
+  it('names the first thousand and counts all', () => {
+    const tally = new Tally();
+    for (let number = 0; number < 1500; number++) tally.missed(`/${number}`, { reason: 'vanished' });
+    expect(tally.unscanned).toHaveLength(1000);
+    expect(tally.summary().unscanned).toEqual({ vanished: 1500 });
+  });
+});
