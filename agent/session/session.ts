@@ -89,8 +89,8 @@ export class Session {
     if (why) this.agent.log(`session ended: ${why}`);
     this.phase = { kind: 'refused', code: 'not-logged-in', why: ENDED };
     clearTimeout(this.loginDeadline);
-    this.http2?.destroy();
-    this.stream.destroy();
+    if (this.http2) leave(this.http2);
+    else this.stream.destroy();
     this.staging.clear();
   }
 
@@ -202,6 +202,13 @@ export class Session {
     this.phase = { ...accepted, kind: 'accepted', granted: new Set(instructions) };
     exchange.answerEmpty();
   }
+}
+
+/** Says goodbye to a host that still listens, then breaks off all that is left. */
+function leave(http2: ServerHttp2Session): void {
+  if (http2.destroyed) return;
+  http2.goaway();
+  setImmediate(() => http2.destroy());
 }
 
 const ENDED = 'the session has ended';

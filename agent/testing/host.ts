@@ -19,7 +19,9 @@ import {
   InventoryLine,
   type InventoryRequest,
   LineSplitter,
+  type LoginAnswer,
   type LoginRequest,
+  type loginRefusalCodes,
   type Outcome,
   OutcomeResponse,
   ProcessLine,
@@ -77,12 +79,16 @@ export interface LoginOptions {
 export class TestHost {
   readonly http2: ClientHttp2Session;
   readonly socket: Socket;
+  /** Resolves when the session is over, or the agent says that it will be. */
+  readonly ended: Promise<void>;
   epoch = 1;
   private loginStream: ClientHttp2Stream | undefined;
 
   private constructor(socket: Socket, http2: ClientHttp2Session) {
     this.socket = socket;
     this.http2 = http2;
+    http2.on('error', () => http2.destroy());
+    this.ended = new Promise((resolve) => http2.once('goaway', () => resolve()).once('close', resolve));
   }
 
   static async connect(path: string, certificate: Certificate): Promise<TestHost> {
@@ -109,12 +115,20 @@ export class TestHost {
   }
 
   async login({ epoch = 1, hostTime = Date.now() }: LoginOptions = {}): Promise<LoginRequest> {
-    const { request, body } = await this.answered(this.open('POST', ROUTES.login));
-    const first = await readLines(body).next();
-    request.write(encodeLine({ type: 'accept', session: randomUUID(), epoch, hostTime }));
-    this.loginStream = request;
     this.epoch = epoch;
-    return JSON.parse(String(first.value)) as LoginRequest;
+    return this.answerLogin({ type: 'accept', session: randomUUID(), epoch, hostTime });
+  }
+
+  async refuse(code: (typeof loginRefusalCodes)[number]): Promise<void> {
+    await this.answerLogin({ type: 'refuse', code, message: '' });
+  }
+
+  endLogin(): void {
+    this.loginStream?.end();
+  }
+
+  writeLogin(line: Buffer): void {
+    this.loginStream?.write(line);
   }
 
   async grant(...instructions: InstructionName[]): Promise<void> {
@@ -186,6 +200,15 @@ export class TestHost {
     const exchange = this.open('POST', path);
     exchange.request.end(message === undefined ? undefined : encodeLine(message));
     return (await this.answered(exchange)).body;
+  }
+
+  private async answerLogin(answer: LoginAnswer): Promise<LoginRequest> {
+    const { request, body } = await this.answered(this.open('POST', ROUTES.login));
+    this.loginStream = request;
+    const first = await readLines(body).next();
+    body.resume();
+    request.write(encodeLine(answer));
+    return JSON.parse(String(first.value)) as LoginRequest;
   }
 
   open(method: string, path: string): TestExchange {
