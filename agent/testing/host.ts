@@ -250,7 +250,7 @@ async function* readLines(stream: Readable): AsyncGenerator<Buffer> {
   splitter.end();
 }
 
-/** Finds the agent on a socket; the stream that it gives begins where TLS does. */
+/** Finds the agent on a socket; the stream that it gives begins where TLS does, and leaves the socket open. */
 export async function resync(socket: Socket): Promise<Duplex> {
   const nonce = randomBytes(16);
   const finder = new EchoFinder(nonce);
@@ -260,16 +260,17 @@ export async function resync(socket: Socket): Promise<Duplex> {
     read: () => void socket.resume(),
     write: (chunk, _encoding, done) => void socket.write(chunk, done),
     destroy: (error, done) => {
-      socket.destroy();
+      socket.off('data', receive).off('close', end);
       done(error);
     },
   });
-  socket.on('data', (chunk: Buffer) => {
+  const receive = (chunk: Buffer): void => {
     const bytes = finder.push(chunk);
     if (finder.found) resolve();
     if (bytes.length > 0 && !stream.push(bytes)) socket.pause();
-  });
-  socket.on('close', () => stream.push(null));
+  };
+  const end = (): void => void stream.push(null);
+  socket.on('data', receive).on('close', end).resume();
   const repeat = setInterval(() => socket.write(preamble(nonce)), 100);
   socket.write(preamble(nonce));
   await promise.finally(() => clearInterval(repeat));

@@ -42,6 +42,9 @@ export function fileTarget(root: string, path: string, content: Uint8Array | str
   return { path, dev: String(dev), ino: String(ino), sha256: sha256(content) };
 }
 
+/** Of the host that the agents of one test file come to obey. */
+const hostCertificate = makeCertificate();
+
 /** An agent in this process that serves a temporary directory on a unix socket. */
 export class TestAgent {
   readonly agent: Agent;
@@ -51,8 +54,6 @@ export class TestAgent {
   private readonly directory: TempDirectory;
   private readonly server: Server;
   private readonly hosts: TestHost[] = [];
-  /** Of the host that this agent comes to obey. */
-  private readonly certificate = makeCertificate();
   private readonly sockets: Set<Socket>;
 
   private constructor(
@@ -64,7 +65,7 @@ export class TestAgent {
   ) {
     this.directory = directory;
     this.agent = agent;
-    this.root = join(directory.path, 'root');
+    this.root = agent.root.path;
     this.socket = join(directory.path, 'agent.sock');
     this.server = server;
     this.sockets = sockets;
@@ -89,7 +90,7 @@ export class TestAgent {
   }
 
   async connect(certificate?: Certificate): Promise<TestHost> {
-    const host = await TestHost.connect(this.socket, certificate ?? (await this.certificate));
+    const host = await TestHost.connect(this.socket, certificate ?? (await hostCertificate));
     this.hosts.push(host);
     return host;
   }
