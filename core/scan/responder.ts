@@ -125,7 +125,11 @@ export class Responder {
       if (action instanceof InstructionError) log.failure(action.message);
       else log.outcome(step.instruction, action.outcome);
     }
-    this.findings.set(finding, this.parts.findings.setResponse(finding, log.response, log.reason));
+    const answered = this.parts.findings.setResponse(finding, log.response, log.reason);
+    this.findings.set(finding, answered);
+    // In mode detect there is nothing to be added to what was told when it was found.
+    if (this.policy.mode !== 'detect')
+      await this.parts.events.emit(detectionFinding(answered, this.guest.vm));
   }
 
   private async act(

@@ -85,7 +85,8 @@ describe('an outcome that comes after its scan', () => {
     );
     expect(findings.find('finding-1')).toMatchObject({ response: 'contained' });
     expect(findings.find('finding-1')).not.toHaveProperty('reason');
-    expect(told.map(({ class_uid }) => class_uid)).toEqual([7003, 7002]);
+    expect(told.map(({ class_uid }) => class_uid)).toEqual([7003, 7002, 2004]);
+    expect(told.at(-1)).toMatchObject({ activity_id: 2, disposition: 'Quarantined' });
   });
 
   it('leaves a finding failed of which one step failed', async () => {

@@ -1,7 +1,7 @@
 /** What the outcomes of actions make of the findings that they answered. */
 import type { Instruction, Outcome } from '../../protocol/index.ts';
 import type { ClosedAction } from '../control/execute.ts';
-import { remediation as remediationEvent } from '../events/ocsf.ts';
+import { detectionFinding, remediation as remediationEvent } from '../events/ocsf.ts';
 import type { EventSink } from '../events/sink.ts';
 import type { FindingStore } from '../store/findings.ts';
 import type { FindingRecord, VmRecord } from '../store/records.ts';
@@ -53,6 +53,7 @@ export async function noteLateOutcomes(
   { findings, events }: { readonly findings: FindingStore; readonly events: EventSink },
 ): Promise<void> {
   const logs = new Map<string, ResponseLog>();
+  const answered = new Map<string, FindingRecord>();
   for (const action of closed) {
     const { finding: id, instruction, outcome } = action;
     let finding = id === undefined ? undefined : findings.find(id);
@@ -61,9 +62,11 @@ export async function noteLateOutcomes(
       logs.set(finding.id, log);
       log.outcome(instruction.name, outcome);
       finding = findings.setResponse(finding.id, log.response, log.reason);
+      answered.set(finding.id, finding);
     }
     await events.emit(remediationEvent(action, vm, finding));
   }
+  for (const finding of answered.values()) await events.emit(detectionFinding(finding, vm));
 }
 
 const isAnswering = (name: Instruction['name']): name is Answering => Object.hasOwn(RESPONSE_TO, name);

@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import type { OcsfEvent } from '../../core/events/sink.ts';
 import { answersIn, type TestEngine } from './engine.ts';
 import { EICAR, KNOWN_BY_HASH, MARKER, type ServedFolder } from './served-folder.ts';
 import { serve, startEngine } from './setting.ts';
@@ -97,25 +98,41 @@ describe('a dry run', () => {
 });
 
 describe('events', () => {
-  it('tell all of a scan: its start, each finding before what was done about it, its end', async () => {
+  it('tell all of a scan: its start, each finding, what was done about it, what became of it, its end', async () => {
     const { engine } = await infected();
     const report = await engine.scan({ mode: 'contain' });
     const [start, ...others] = engine.events;
     const end = others.pop();
     expect(start).toMatchObject({ class_uid: 6007, activity_id: 1, scan: { uid: report.scan.id } });
     expect(end).toMatchObject({ class_uid: 6007, activity_id: 2, status_id: 1, num_detections: 3 });
-    const found = others.filter(({ class_uid }) => class_uid === 2004);
-    const done = others.filter(({ class_uid }) => class_uid === 7002);
-    expect(found).toHaveLength(3);
-    expect(done).toHaveLength(3);
+    expect(others).toHaveLength(9);
     const { actions } = engine.kept();
-    expect(done.map((event) => event.command_uid).toSorted()).toEqual(actions.map(({ id }) => id).toSorted());
     for (const { id } of report.findings) {
-      const told = others.findIndex((event) => JSON.stringify(event.finding_info ?? {}).includes(id));
-      const action = actions.find(({ finding }) => finding === id);
-      const answered = others.findIndex(({ command_uid }) => command_uid === action?.id);
-      expect(told).toBeGreaterThanOrEqual(0);
-      expect(answered).toBeGreaterThan(told);
+      const command = actions.find(({ finding }) => finding === id)?.id;
+      const story = others.filter((event) => event.command_uid === command || uidOf(event) === id);
+      expect(story).toMatchObject([
+        { class_uid: 2004, activity_id: 1, status: 'New' },
+        { class_uid: 7002, activity_id: 1, status: 'Success' },
+        { class_uid: 2004, activity_id: 2, status: 'Resolved', disposition: 'Quarantined' },
+      ]);
     }
   });
+
+  it('tell why a finding stands as it was reported', async () => {
+    const { engine } = await infected();
+    await engine.scan({ mode: 'contain', dryRun: true });
+    const found = engine.events.filter(({ class_uid }) => class_uid === 2004);
+    expect(found.map(({ status_detail }) => status_detail)).toEqual(
+      expect.arrayContaining([undefined, expect.stringContaining('dry run')]),
+    );
+    expect(found).toHaveLength(6);
+  });
+
+  it('tell a finding once where nothing is to be done', async () => {
+    const { engine } = await infected();
+    await engine.scan();
+    expect(engine.events.map(({ class_uid }) => class_uid)).toEqual([6007, 2004, 2004, 2004, 6007]);
+  });
 });
+
+const uidOf = (event: OcsfEvent): unknown => (event.finding_info as { uid?: unknown } | undefined)?.uid;

@@ -20,11 +20,14 @@ async function infected(files: number): Promise<ServedFolder> {
   return guest;
 }
 
+/** `activity_id` of a finding that is told for the first time. */
+const CREATE = 1;
+
 /** Calls `act` when the `count`-th finding is told, before anything is done about it. */
 function atFinding(count: number, act: () => Promise<void> | void) {
   let found = 0;
-  return ({ class_uid }: OcsfEvent): Promise<void> | void => {
-    if (class_uid === 2004 && ++found === count) return act();
+  return ({ class_uid, activity_id }: OcsfEvent): Promise<void> | void => {
+    if (class_uid === 2004 && activity_id === CREATE && ++found === count) return act();
   };
 }
 
