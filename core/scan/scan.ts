@@ -55,7 +55,7 @@ export class GuestScan {
   private readonly digests: readonly DigestName[];
   /** Aborted when the scan ends, however it ends: what works ahead then gives up. */
   private readonly ended = new AbortController();
-  /** What was found in files, by inode: processes run them. */
+  /** What was found in files that are still there, by inode: processes run them. */
   private readonly guilty = new Map<string, readonly AttributedDetection[]>();
 
   constructor(guest: ConnectedGuest, parts: ScanParts, policy: ScanPolicy) {
@@ -93,7 +93,17 @@ export class GuestScan {
     for (const { item, verdict } of judged)
       this.parts.tally.fileDone(item.facts.path, item.facts.size, verdict);
     await this.answer(found, 'scanning', signal);
+    this.forgetRemoved(found);
     release(judged);
+  }
+
+  /** The inode of a file that is gone can be another file's by now. Who still runs the old one is read anew. */
+  private forgetRemoved(found: readonly Answerable[]): void {
+    for (const { record, actionable } of found) {
+      const response = this.parts.responder.findings.get(record.id)?.response;
+      const isRemoved = response === 'contained' || response === 'deleted';
+      if (isRemoved && actionable.kind === 'file') this.guilty.delete(inodeKey(actionable.file));
+    }
   }
 
   /** A loop that is left waits for what works ahead of it, and that may wait for room that nobody gives back now. */

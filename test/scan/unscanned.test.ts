@@ -203,7 +203,7 @@ describe('a scan that fails', () => {
     expect(scan.events).toEqual([]);
   });
 
-  it('ends the guest’s work when it is cancelled', async () => {
+  it('ends the work in the guest when it is cancelled', async () => {
     const stop = new AbortController();
     const signals: (AbortSignal | undefined)[] = [];
     const scan = await scanOf({
