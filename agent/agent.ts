@@ -1,7 +1,7 @@
 /** The agent as its sessions see it: what outlives every one of them. */
 import { closeSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
-import { INSTRUCTION_NAMES, type InstructionName } from '../protocol/index.ts';
+import { GuestPath, INSTRUCTION_NAMES, type InstructionName } from '../protocol/index.ts';
 import { Actor } from './act/actor.ts';
 import { Journal } from './act/journal.ts';
 import { Protection } from './act/protection.ts';
@@ -56,9 +56,12 @@ export async function startAgent({ root: path, state, denied, ownFiles, log }: A
 
 function openRoot(path: string): Root {
   try {
-    return new Root(realpathSync(path));
+    const root = new Root(realpathSync(path));
+    closeSync(root.openDirectory(GuestPath.of('/')));
+    return root;
   } catch (cause) {
-    throw new StartError('no-root', `the root ${path} cannot be opened: ${messageOf(cause)}`, { cause });
+    const reason = errnoOf(cause) === 'ENOSYS' ? 'it takes Linux 5.6 or newer (openat2)' : messageOf(cause);
+    throw new StartError('no-root', `the root ${path} cannot be opened: ${reason}`, { cause });
   }
 }
 

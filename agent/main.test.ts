@@ -1,7 +1,16 @@
 /** The agent as a program, on Node from its sources and as the executable that guests get. */
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -86,7 +95,6 @@ describe.each(KINDS)('the agent %s', (_name, command, there) => {
     await host.login();
     await host.grant('query:files', 'query:content', 'query:processes', 'delete:file', 'update:file');
     expect((await host.files()).at(-1)).toMatchObject({ files: 2, bytes: large.length + 7 });
-    expect((await host.processes()).at(-1)).toEqual({ type: 'end', processes: 0 });
     const parts: Buffer[] = [];
     for await (const { kind, payload } of host.content([{ path: '/large' }])) {
       if (kind === RECORD.data) parts.push(Buffer.from(payload));
@@ -100,6 +108,30 @@ describe.each(KINDS)('the agent %s', (_name, command, there) => {
     const update = { path: '/made', expect: null, content: sha256('new') };
     expect(await host.send({ name: 'update:file', target: update })).toEqual({ code: 'done' });
     expect(readdirSync(program.root).sort()).toEqual(['large', 'made']);
+    await host.close();
+  });
+
+  it.runIf(there)('finds a process whose file is gone, and stops it', async () => {
+    await using program = new Program(command);
+    await program.line('serving');
+    const path = join(program.root, 'sleeper');
+    copyFileSync('/bin/sleep', path);
+    const sleeper = spawn(path, ['600']);
+    await once(sleeper, 'spawn');
+    const ended = once(sleeper, 'exit');
+    rmSync(path);
+    const host = await TestHost.connect(program.socket, await makeCertificate());
+    await host.login();
+    await host.grant('query:processes', 'stop:process');
+    const [found, end] = await host.processes();
+    expect(end).toEqual({ type: 'end', processes: 1 });
+    expect(found).toMatchObject({ pid: sleeper.pid, name: 'sleeper', commandLine: [path, '600'] });
+    if (found?.type !== 'process' || !found.executable) throw new Error('no executable');
+    expect(found.executable).toMatchObject({ path: '/sleeper', deleted: true, inMemory: false });
+    const { pid, start, executable } = found;
+    const target = { pid, start, executable: { dev: executable.dev, ino: executable.ino } };
+    expect(await host.send({ name: 'stop:process', target })).toEqual({ code: 'done' });
+    expect(await ended).toEqual([null, 'SIGKILL']);
     await host.close();
   });
 

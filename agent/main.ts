@@ -4,6 +4,7 @@ import { rmSync } from 'node:fs';
 import type { Duplex } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { setFlagsFromString } from 'node:v8';
 import { type Agent, startAgent } from './agent.ts';
 import { DEFAULT_CONFIG, loadConfig } from './config.ts';
 import { messageOf, StartError } from './error.ts';
@@ -81,11 +82,20 @@ async function main(): Promise<void> {
   const options = readOptions(process.argv.slice(2));
   if (!options) return;
   const { deny } = await loadConfig(options.config);
+  tuneMemory();
   const { root, state } = options;
   const ownFiles = [process.execPath, fileURLToPath(import.meta.url), options.config ?? DEFAULT_CONFIG];
   const agent = await startAgent({ root, state, denied: deny, ownFiles, log });
   if (options.port) servePort(options.port, agent);
   else if (options.listen) await serveSocket(options.listen, agent);
+}
+
+/**
+ * Every record that TLS writes is a buffer outside of the heap, and so much of that makes V8 mark the heap over
+ * and over. Marking this small one in one go costs a fifth less time in all than doing it step by step.
+ */
+function tuneMemory(): void {
+  if (!('bun' in process.versions)) setFlagsFromString('--no-incremental-marking');
 }
 
 function servePort(path: string, agent: Agent): void {

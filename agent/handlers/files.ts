@@ -4,16 +4,14 @@
  * Directories wait on a stack as paths and are opened one at a time, so that neither depth nor breadth of a
  * tree costs descriptors or stack. Links are never followed; what cannot be listed becomes a fault.
  */
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import { InventoryRequest, parseMessage } from '../../protocol/index.ts';
 import type { Agent } from '../agent.ts';
 import type { Exchange } from '../session/exchange.ts';
+import { Turns } from '../session/turns.ts';
 import { Walk } from './walk.ts';
 
 /** Lines are sent in groups of about this many characters. */
 const GROUP_CHARACTERS = 64 * 1024;
-/** The longest that other requests wait for a listing. */
-const TURN_MS = 10;
 
 /** Throws ProtocolError for a malformed request. */
 export async function sendInventory(exchange: Exchange, agent: Agent): Promise<void> {
@@ -21,18 +19,14 @@ export async function sendInventory(exchange: Exchange, agent: Agent): Promise<v
   const walk = new Walk(request, agent.root, (identity) => isOwn(identity, agent));
   exchange.begin('application/x-ndjson');
   let group = '';
-  let turnEnds = performance.now() + TURN_MS;
+  const turns = new Turns();
   for (const line of walk.lines()) {
     group += line;
     if (group.length >= GROUP_CHARACTERS) {
       await exchange.write(group);
       group = '';
     }
-    if (performance.now() > turnEnds) {
-      await nextTurn();
-      exchange.signal.throwIfAborted();
-      turnEnds = performance.now() + TURN_MS;
-    }
+    await turns.next(exchange.signal);
   }
   await exchange.write(group);
   exchange.end();

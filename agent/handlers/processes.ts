@@ -5,6 +5,7 @@ import { errnoOf } from '../linux/error.ts';
 import { readExecutable, readStat } from '../linux/process.ts';
 import type { Root } from '../linux/root.ts';
 import type { Exchange } from '../session/exchange.ts';
+import { Turns } from '../session/turns.ts';
 
 const MOST_ARGUMENTS = 1024;
 
@@ -13,6 +14,7 @@ type Process = Extract<ProcessLine, { type: 'process' }>;
 export async function sendProcesses(exchange: Exchange, root: Root): Promise<void> {
   exchange.stream.resume();
   exchange.begin('application/x-ndjson');
+  const turns = new Turns();
   let processes = 0;
   for (const name of readdirSync('/proc')) {
     if (!/^\d+$/.test(name) || processes === LIMITS.processes) continue;
@@ -20,12 +22,13 @@ export async function sendProcesses(exchange: Exchange, root: Root): Promise<voi
     if (!line) continue;
     processes++;
     await exchange.write(encodeLine(line));
+    await turns.next(exchange.signal);
   }
   await exchange.write(encodeLine({ type: 'end', processes } satisfies ProcessLine));
   exchange.end();
 }
 
-/** Undefined when the process has gone, or is none of this root's. */
+/** Undefined when the process has gone, is none of this root's, or is hidden from us. */
 function describe(pid: number, root: Root): Process | undefined {
   try {
     const { name, parent, start } = readStat(pid);
@@ -43,9 +46,8 @@ function describe(pid: number, root: Root): Process | undefined {
       ...(executable && path && { executable: { ...executable, path: encodeBytes(path) } }),
     };
   } catch (error) {
-    const code = errnoOf(error);
-    if (code === 'ENOENT' || code === 'ESRCH') return undefined;
-    throw error;
+    if (errnoOf(error) === undefined) throw error;
+    return undefined;
   }
 }
 

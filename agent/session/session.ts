@@ -50,6 +50,7 @@ type Phase =
   | { readonly kind: 'unauthenticated' }
   | { readonly kind: 'refused'; readonly code: 'host-key-changed' | 'not-logged-in'; readonly why: string }
   | { readonly kind: 'login'; readonly hostKey: string }
+  | { readonly kind: 'ended' }
   | ({ readonly kind: 'accepted' } & Accepted);
 
 export class Session {
@@ -85,9 +86,9 @@ export class Session {
 
   /** Stops all work of this session; a command that has begun is brought to its end and recorded. */
   end(why?: string): void {
-    if (this.phase.kind === 'refused' && this.phase.why === ENDED) return;
+    if (this.phase.kind === 'ended') return;
     if (why) this.agent.log(`session ended: ${why}`);
-    this.phase = { kind: 'refused', code: 'not-logged-in', why: ENDED };
+    this.phase = { kind: 'ended' };
     clearTimeout(this.loginDeadline);
     if (this.http2) leave(this.http2);
     else this.stream.destroy();
@@ -210,8 +211,6 @@ function leave(http2: ServerHttp2Session): void {
   http2.goaway();
   setImmediate(() => http2.destroy());
 }
-
-const ENDED = 'the session has ended';
 
 function createServer({ identity }: Agent): Http2SecureServer {
   return createSecureServer({
