@@ -52,21 +52,32 @@ export function registerDemo(program: Command, context: Context): void {
 }
 
 async function demo(run: Run<DemoOptions>, context: Context): Promise<number> {
-  const step = numbered(run);
   return interruptible(run, async (signal) => {
-    const stage = await openStage(run, step, signal);
     try {
-      const engine = await context.startEngine(settingsFor(stage), { events: noEvents, logger: run.logger });
-      try {
-        return conclude(run, await play({ run, stage, engine, domain: domainOf(stage), signal, step }));
-      } finally {
-        await engine.close();
-      }
-    } finally {
-      await stage.close();
-      run.print('The guest and all that belonged to it are gone.');
+      return await present(run, context, signal);
+    } catch (error) {
+      if (!signal.aborted) throw error;
+      run.note('lazaret: interrupted; nothing of the demo is left');
+      return EXIT.killed;
     }
   });
+}
+
+/** Whatever happens, the guest is gone when this has ended. */
+async function present(run: Run<DemoOptions>, context: Context, signal: AbortSignal): Promise<number> {
+  const step = numbered(run);
+  const stage = await openStage(run, step, signal);
+  try {
+    const engine = await context.startEngine(settingsFor(stage), { events: noEvents, logger: run.logger });
+    try {
+      return conclude(run, await play({ run, stage, engine, domain: domainOf(stage), signal, step }));
+    } finally {
+      await engine.close();
+    }
+  } finally {
+    await stage.close();
+    run.print('The guest and all that belonged to it are gone.');
+  }
 }
 
 function numbered(run: Run): Scene['step'] {

@@ -90,7 +90,7 @@ describe.runIf(ready)('lazaret demo', { timeout: 60_000 }, () => {
     await said('2. ');
     demo.kill('SIGINT');
     const [status] = await closed;
-    expect(status, output).not.toBe(0);
+    expect(status, output).toBe(130);
     expectNothingLeft();
   });
 });
