@@ -86,6 +86,13 @@ describe('a message', () => {
     expect(parseMessage(LoginRequest, untrusted)).toEqual(LOGIN);
   });
 
+  it('that is wrong is told of in harmless words, and few', () => {
+    const hostile = { code: 'busy', message: '', [`\x1b[2J\u202e${'x'.repeat(10_000)}`]: 1 };
+    const tell = () => parse(JSON.stringify(hostile), Refusal);
+    expect(tell).toThrow('\\x1b[2J');
+    expect(tell).toThrow(/^[^\p{C}]{10,300}$/u);
+  });
+
   it('with a field twice has its last value', () => {
     const line = '{"type":"end","type":"end","files":1,"files":2,"directories":0,"bytes":0}';
     expect(parse(line, InventoryLine)).toMatchObject({ files: 2 });

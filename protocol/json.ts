@@ -5,10 +5,12 @@
 import type { z } from 'zod';
 import { ProtocolError } from './error.ts';
 import { LIMITS } from './limits.ts';
+import { displayText } from './path.ts';
 
 const NEWLINE = 0x0a;
 /** Parts of a line that are held singly; a byte at a time would cost a hundred times its size. */
 const HELD_PARTS = 256;
+const EXPLANATION_CHARACTERS = 200;
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
 /** Parses one untrusted message; throws `message-too-large` or `malformed-message`. */
@@ -22,11 +24,13 @@ export function parseMessage<S extends z.ZodType>(schema: S, untrusted: Uint8Arr
   checkDepth(untrusted);
   const result = schema.safeParse(parseJson(untrusted));
   if (result.success) return result.data;
-  const issue = result.error.issues[0];
-  throw new ProtocolError(
-    'malformed-message',
-    `a message does not fit its schema at "${issue?.path.join('.') ?? ''}": ${issue?.message ?? ''}`,
-  );
+  throw new ProtocolError('malformed-message', `a message does not fit its schema: ${explain(result.error)}`);
+}
+
+/** Keys in it are the other side's words. */
+function explain({ issues: [issue] }: z.ZodError): string {
+  const untrusted = `at "${issue?.path.join('.') ?? ''}": ${issue?.message ?? ''}`;
+  return displayText(untrusted.slice(0, EXPLANATION_CHARACTERS));
 }
 
 export const encodeLine = (message: unknown): Buffer => Buffer.from(`${JSON.stringify(message)}\n`, 'utf8');

@@ -43,6 +43,8 @@ export const DEADLINES = {
   command: 30_000,
   /** No byte of an expected stream for so long. */
   streamIdle: 15_000,
+  /** All the waiting for one answer, so that one that drips comes to an end; longer by a second for each 64,000 bytes. */
+  answer: 900_000,
   /** Between two heartbeat lines of the agent. Two that stay out are silence. */
   heartbeat: 30_000,
 } as const;

@@ -19,8 +19,8 @@ const PAUSE_BYTES = 1024 * 1024;
 /** What a chunk costs beside its bytes. Without it, a guest could make us hold a million chunks of one byte. */
 const CHUNK_BYTES = 64;
 
-/** The slowest answer that is still taken for one: beyond its idle deadlines, so long and so many bytes a second. */
-const PATIENCE = { milliseconds: 15 * 60_000, bytesPerMillisecond: 64 } as const;
+/** An answer that keeps coming may take longer than its deadline by a second for so many thousand bytes. */
+const BYTES_PER_MS = 64;
 
 type ResponseHeaders = IncomingHttpHeaders & IncomingHttpStatusHeader;
 
@@ -38,8 +38,8 @@ export class Exchange {
   private deadline = 0;
   private timer: NodeJS.Timeout | undefined;
   private timerDue = 0;
-  /** False where the guest may not earn an allowance with what it sends. */
-  countsAsPayload = true;
+  /** It goes on as long as the session: it is never too slow, and its bytes earn the guest no allowance. */
+  isConversation = false;
 
   /** An abort of the signal also ends the request, and with it the work, in the guest. */
   constructor(link: Link, stream: ClientHttp2Stream, signal?: AbortSignal) {
@@ -175,7 +175,7 @@ export class Exchange {
   private take(chunk: Buffer): void {
     if (this.failure) return;
     this.receivedBytes += chunk.length;
-    if (this.countsAsPayload) this.link.countPayload(chunk.length - CHUNK_BYTES);
+    if (!this.isConversation) this.link.countPayload(chunk.length - CHUNK_BYTES);
     this.waitingBytes += chunk.length + CHUNK_BYTES;
     if (this.waitingBytes >= PAUSE_BYTES) this.stream.pause();
     this.chunks.push(chunk);
@@ -218,7 +218,8 @@ export class Exchange {
   }
 
   private isTooSlow(): boolean {
-    return this.waitedMs > PATIENCE.milliseconds + this.receivedBytes / PATIENCE.bytesPerMillisecond;
+    const allowed = this.link.deadlines.answer + this.receivedBytes / BYTES_PER_MS;
+    return !this.isConversation && this.waitedMs > allowed;
   }
 
   private changed(): Promise<void> {

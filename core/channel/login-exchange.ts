@@ -121,7 +121,7 @@ class AgentLines {
 
   constructor(exchange: Exchange) {
     this.exchange = exchange;
-    exchange.countsAsPayload = false;
+    exchange.isConversation = true;
   }
 
   async next(within: number): Promise<AgentLine> {

@@ -2,12 +2,12 @@ import { connect as connectSocket, type Socket } from 'node:net';
 import { DEADLINES, displayText } from '../../protocol/index.ts';
 import { type Deadlines, step } from './deadline.ts';
 import { ChannelError } from './error.ts';
-import { type Identity, keyIdOf } from './identity.ts';
+import type { Identity } from './identity.ts';
 import { Link } from './link.ts';
 import { logIn } from './login-exchange.ts';
 import { resync } from './resync.ts';
 import type { OpenChannel } from './session.ts';
-import { secure } from './tls.ts';
+import { ignoreHandled, secure } from './tls.ts';
 
 export interface OpenOptions {
   /** Its abort ends the opening; a channel that is open is ended by its own methods. */
@@ -24,11 +24,8 @@ export async function openChannel(
   const socket = await connect(socketPath, deadlines, signal);
   try {
     await resync(socket, deadlines, signal);
-    const tls = await secure(socket, identity, deadlines, signal);
-    const certificate = tls.getPeerX509Certificate();
-    if (!certificate) throw new ChannelError('tls-failed', 'the agent showed no certificate');
+    const { tls, agentKey } = await secure(socket, identity, deadlines, signal);
     const link = await Link.start(socket, tls, deadlines, signal);
-    const agentKey = keyIdOf(certificate);
     return { agentKey, login: (admit) => logIn(link, agentKey, admit), close: () => link.close() };
   } catch (error) {
     socket.destroy();
@@ -45,7 +42,7 @@ function connect(path: string, deadlines: Deadlines, signal?: AbortSignal): Prom
       socket.destroy();
       settle.reject(new ChannelError('connect-failed', explainConnect(path, cause), { cause }));
     };
-    socket.once('connect', onConnect).once('error', onError);
+    socket.once('connect', onConnect).once('error', onError).on('error', ignoreHandled);
     return () => {
       socket.off('connect', onConnect).off('error', onError);
       if (socket.connecting) socket.destroy();

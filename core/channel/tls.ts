@@ -3,7 +3,13 @@ import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { TLS } from '../../protocol/index.ts';
 import { type Deadlines, step } from './deadline.ts';
 import { ChannelError } from './error.ts';
-import type { Identity } from './identity.ts';
+import { type Identity, keyIdOf } from './identity.ts';
+
+export interface Secured {
+  readonly tls: TLSSocket;
+  /** SHA-256 of the agent's public key. */
+  readonly agentKey: string;
+}
 
 /**
  * TLS 1.3 as client over a resynced socket. Any key is taken here: who the agent is gets decided at the login,
@@ -14,8 +20,8 @@ export function secure(
   identity: Identity,
   deadlines: Deadlines,
   signal?: AbortSignal,
-): Promise<TLSSocket> {
-  return step<TLSSocket>(deadlines.tls, signal, silentHandshake, (settle) => {
+): Promise<Secured> {
+  return step<Secured>(deadlines.tls, signal, silentHandshake, (settle) => {
     const tls = connectTls({
       socket,
       key: identity.key,
@@ -27,9 +33,11 @@ export function secure(
       ALPNProtocols: [TLS.alpn],
     });
     const onSecure = () => {
-      const fault = faultOf(tls);
-      if (fault) settle.reject(tlsFailed(fault));
-      else settle.resolve(tls);
+      try {
+        settle.resolve({ tls, agentKey: agentKeyOf(tls) });
+      } catch (cause) {
+        settle.reject(tlsFailed((cause as Error).message, cause));
+      }
     };
     const onError = (cause: Error) => settle.reject(tlsFailed(cause.message, cause));
     const onClose = () => settle.reject(tlsFailed('the agent closed the channel during the handshake'));
@@ -42,16 +50,17 @@ export function secure(
   });
 }
 
-function faultOf(tls: TLSSocket): string | undefined {
-  if (tls.alpnProtocol !== TLS.alpn) return 'the agent does not offer HTTP/2 (ALPN h2)';
-  if (!tls.getPeerX509Certificate()) return 'the agent showed no certificate';
-  return undefined;
+function agentKeyOf(tls: TLSSocket): string {
+  if (tls.alpnProtocol !== TLS.alpn) throw new Error('it does not offer HTTP/2, ALPN h2');
+  const certificate = tls.getPeerX509Certificate();
+  if (!certificate) throw new Error('it shows no certificate');
+  return keyIdOf(certificate);
 }
 
 /** An error on a socket also closes it, and the close is what its owner acts upon. */
 export const ignoreHandled = (): undefined => undefined;
 
-const tlsFailed = (detail: string, cause?: Error) =>
+const tlsFailed = (detail: string, cause?: unknown) =>
   new ChannelError(
     'tls-failed',
     `no TLS 1.3 session with the agent (${detail}): see its log in the guest, and that its version fits this host`,

@@ -2,10 +2,10 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import type { ServerHttp2Stream } from 'node:http2';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ROUTES } from '../../protocol/index.ts';
+import { encodeLine, ROUTES } from '../../protocol/index.ts';
 import { type Attack, CONTENT_ATTACKS, FRAME_ATTACKS, LIST_ATTACKS } from './attacks.ts';
 import type { FloodOrder, FloodReport } from './flood.child.ts';
-import { ScriptedAgent } from './scripted-agent.ts';
+import { HEARTBEAT, loginLine, ScriptedAgent } from './scripted-agent.ts';
 import { agentIdentity, codeOf, freshPath, keysOf, logInTo, QUICK } from './setting.ts';
 
 const keys = keysOf(agentIdentity);
@@ -23,7 +23,9 @@ describe('a hostile agent beside a healthy one', () => {
 
   beforeAll(async () => {
     healthy = await ScriptedAgent.start(healthyPath, { keys });
-    host = fork(new URL('./flood.child.ts', import.meta.url), { execArgv: ['--expose-gc'] });
+    // A small young generation: what it grows to is V8's choice and not what is measured.
+    const execArgv = ['--expose-gc', '--max-semi-space-size=2'];
+    host = fork(new URL('./flood.child.ts', import.meta.url), { execArgv });
     host.once('exit', () => exited.abort(new Error('the host process ended')));
   });
   afterAll(async () => {
@@ -84,6 +86,35 @@ describe('a silent agent', () => {
     await using _agent = await ScriptedAgent.start(path, { keys, routes });
     const session = await logInTo(path, deadlines);
     expect(await codeOf(session.listFiles(INVENTORY)[Symbol.asyncIterator]().next())).toBe('silent');
+  });
+
+  it('that drips is silent in the end', async () => {
+    const path = freshPath();
+    const drip = (stream: ServerHttp2Stream) => {
+      stream.respond({ ':status': 200 });
+      const timer = setInterval(() => stream.write(' '), 5);
+      stream.on('close', () => clearInterval(timer));
+    };
+    await using _agent = await ScriptedAgent.start(path, { keys, routes: { [ROUTES.files]: drip } });
+    const session = await logInTo(path, { ...QUICK, answer: 100 });
+    expect(await codeOf(session.listFiles(INVENTORY)[Symbol.asyncIterator]().next())).toBe('silent');
+  });
+
+  it('that sends its heartbeats is not, however long the session lasts', async () => {
+    const path = freshPath();
+    const sent = Promise.withResolvers<void>();
+    const beat = (stream: ServerHttp2Stream, _headers: unknown, agent: ScriptedAgent) => {
+      let left = 50;
+      stream.respond({ ':status': 200 });
+      stream.write(encodeLine(loginLine(agent)));
+      const timer = setInterval(() => stream.write(HEARTBEAT, () => --left === 0 && sent.resolve()), 5);
+      stream.on('close', () => clearInterval(timer)).resume();
+    };
+    await using _agent = await ScriptedAgent.start(path, { keys, routes: { [ROUTES.login]: beat } });
+    const session = await logInTo(path, { ...QUICK, answer: 100 });
+    await sent.promise;
+    expect((await session.queryFeatures()).profiles).toEqual(['er']);
+    await session.close();
   });
 
   it('whose heartbeats stay out is silent though nothing was asked', async () => {

@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { openChannel } from '../../core/channel/open.ts';
 import { ECHO, echo, LIMITS, PREAMBLE_BYTES, ROUTES } from '../../protocol/index.ts';
-import { ScriptedAgent } from './scripted-agent.ts';
+import { fileRecords, ScriptedAgent } from './scripted-agent.ts';
 import {
   admitAll,
   agentIdentity,
@@ -119,6 +119,30 @@ describe('cancelling a request', () => {
     abort.abort();
     expect(await codeOf(listing)).toBe('cancelled');
     expect(await reset.promise).toBe(8);
+    expect((await session.queryFeatures()).profiles).toEqual(['er']);
+    await session.close();
+  });
+
+  it('leaves the session alone however much was on its way', async () => {
+    const path = freshPath();
+    const endless = (stream: ServerHttp2Stream) => {
+      stream.respond({ ':status': 200 });
+      stream.write(fileRecords(0, Buffer.alloc(LIMITS.recordBytes)));
+      const more = () => {
+        while (!stream.destroyed && stream.write(Buffer.alloc(LIMITS.recordBytes)));
+      };
+      stream.on('drain', more);
+      more();
+    };
+    await using _agent = await ScriptedAgent.start(path, { keys, routes: { [ROUTES.content]: endless } });
+    const session = await logInTo(path);
+    const files = [{ path: '/a' }, { path: '/b' }];
+    for (let round = 0; round < 20; round++) {
+      for await (const group of session.readContent({ files, maxFileBytes: 1 << 30 })) {
+        expect(group.length).toBeGreaterThan(0);
+        break;
+      }
+    }
     expect((await session.queryFeatures()).profiles).toEqual(['er']);
     await session.close();
   });

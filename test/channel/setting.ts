@@ -31,6 +31,7 @@ export const QUICK: Deadlines = {
   login: 5_000,
   command: 5_000,
   streamIdle: 5_000,
+  answer: 20_000,
   heartbeat: 30_000,
 };
 
