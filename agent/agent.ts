@@ -25,7 +25,7 @@ export interface Agent {
   readonly allegiance: Allegiance;
   readonly actor: Actor;
   readonly protection: Protection;
-  /** One line for the operator; nothing untrusted goes in unescaped. */
+  /** One line for the operator; escaped where it is shown. */
   log(line: string): void;
 }
 

@@ -5,6 +5,7 @@ import type { Duplex } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { setFlagsFromString } from 'node:v8';
+import { displayText } from '../protocol/index.ts';
 import { type Agent, startAgent } from './agent.ts';
 import { DEFAULT_CONFIG, loadConfig } from './config.ts';
 import { messageOf, StartError } from './error.ts';
@@ -75,7 +76,7 @@ function parse(args: string[]) {
 }
 
 function log(line: string): void {
-  process.stderr.write(`lazaret-agent: ${line}\n`);
+  process.stderr.write(`lazaret-agent: ${displayText(line)}\n`);
 }
 
 async function main(): Promise<void> {
@@ -140,7 +141,7 @@ function onSignal(leave: () => void): void {
 try {
   await main();
 } catch (error) {
-  log(messageOf(error));
+  for (const line of messageOf(error).split('\n')) log(line);
   const code = error instanceof StartError ? error.code : undefined;
   process.exit(code === 'usage' ? EXIT.usage : code === 'bad-config' ? EXIT.config : EXIT.failed);
 }

@@ -12,7 +12,7 @@ const MOST_ARGUMENTS = 1024;
 type Process = Extract<ProcessLine, { type: 'process' }>;
 
 export async function sendProcesses(exchange: Exchange, root: Root): Promise<void> {
-  exchange.stream.resume();
+  await exchange.body();
   exchange.begin('application/x-ndjson');
   const turns = new Turns();
   let processes = 0;

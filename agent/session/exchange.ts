@@ -24,6 +24,11 @@ export class Exchange {
     stream.on('error', (error) => controller.abort(error));
   }
 
+  /** Whether anybody waits for an answer. */
+  private get isOpen(): boolean {
+    return !this.stream.destroyed && !this.stream.closed;
+  }
+
   /** The body as it comes. The stream stays open when it ends, for the answer. */
   received(): AsyncIterable<Buffer> {
     return this.stream.iterator({ destroyOnReturn: false });
@@ -44,7 +49,7 @@ export class Exchange {
   }
 
   begin(contentType: string): void {
-    if (!this.stream.destroyed) this.stream.respond({ ':status': 200, 'content-type': contentType });
+    if (this.isOpen) this.stream.respond({ ':status': 200, 'content-type': contentType });
   }
 
   /** Resolves when more may be written; rejects when nobody reads any more. */
@@ -54,7 +59,7 @@ export class Exchange {
   }
 
   end(bytes?: Uint8Array): void {
-    if (!this.stream.destroyed) this.stream.end(bytes);
+    if (this.isOpen) this.stream.end(bytes);
   }
 
   answerJson(message: unknown, contentType = 'application/json'): void {
@@ -63,12 +68,12 @@ export class Exchange {
   }
 
   answerEmpty(): void {
-    if (!this.stream.destroyed) this.stream.respond({ ':status': 204 }, { endStream: true });
+    if (this.isOpen) this.stream.respond({ ':status': 204 }, { endStream: true });
   }
 
   /** Answers with a refusal, or resets the stream when the answer has begun already. */
   fail(error: unknown): void {
-    if (this.stream.destroyed) return;
+    if (!this.isOpen) return;
     if (this.stream.headersSent) {
       this.stream.close(constants.NGHTTP2_INTERNAL_ERROR);
       return;
