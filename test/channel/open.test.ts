@@ -1,9 +1,11 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import type { ServerHttp2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
 import { describe, expect, it } from 'vitest';
 import { openChannel } from '../../core/channel/open.ts';
 import { ECHO, echo, LIMITS, PREAMBLE_BYTES, ROUTES } from '../../protocol/index.ts';
+import { FLAG, FRAME, frame } from './frames.ts';
 import { fileRecords, ScriptedAgent } from './scripted-agent.ts';
 import {
   admitAll,
@@ -58,7 +60,7 @@ describe('opening a channel', () => {
     await (await logInTo(path)).close();
   });
 
-  it('waits for an agent that is slow and then echoes every repetition', async () => {
+  it('waits for an agent that is slow and echoes every repetition, some of them late', async () => {
     const path = freshPath();
     await using agent = await ScriptedAgent.start(path, { keys, slowBy: 5 });
     await (await logInTo(path)).close();
@@ -172,6 +174,18 @@ describe('more requests at once than the contract allows', () => {
 });
 
 describe('a login that the host refuses', () => {
+  it.each<[string, Buffer]>([
+    ['noise', Buffer.alloc(1000, 0x5a)],
+    ['a frame of wrong size', frame(FRAME.settings, 0, 0, Buffer.alloc(5))],
+    ['an answer that is no HPACK', frame(FRAME.headers, FLAG.endHeaders, 1, Buffer.from([0xff, 0xff, 0xff]))],
+  ])('since it comes as %s', async (_name, bytes) => {
+    const path = freshPath();
+    const raw = (tls: TLSSocket) => tls.resume().write(Buffer.concat([frame(FRAME.settings, 0, 0), bytes]));
+    await using _agent = await ScriptedAgent.start(path, { keys, raw });
+    const login = open(path).then((channel) => channel.login(admitAll));
+    expect(await codeOf(login)).toBe('protocol-violation');
+  });
+
   it('is answered with the reason, and the channel closed', async () => {
     const path = freshPath();
     const answered = Promise.withResolvers<unknown>();

@@ -42,7 +42,7 @@ export interface Script {
   readonly bytes?: (socket: Socket) => void;
   /** What is sent in place of the echo. */
   readonly echo?: (nonce: Buffer) => Buffer;
-  /** Preambles that go unanswered at first, as if the agent were slow; all are answered together then. */
+  /** Preambles that go unanswered at first, as if the agent were slow; then all are, the first echo long before the others. */
   readonly slowBy?: number;
   /** Takes the place of HTTP/2, once TLS stands. */
   readonly raw?: (tls: TLSSocket) => void;
@@ -164,9 +164,11 @@ export class ScriptedAgent implements AsyncDisposable {
 function serveResync(socket: Socket, script: Script, begin: (stream: Duplex) => void): void {
   const scanner = new PreambleScanner();
   const unanswered: Buffer[] = [];
+  const late: Buffer[] = [];
   let ignore = script.slowBy ?? 0;
   let stream: Duplex | undefined;
   socket.on('data', (chunk: Buffer) => {
+    for (const bytes of late.splice(0)) socket.write(bytes);
     for (const part of scanner.push(chunk)) {
       if (part.kind === 'bytes') {
         if (stream && !stream.push(part.bytes)) socket.pause();
@@ -175,7 +177,9 @@ function serveResync(socket: Socket, script: Script, begin: (stream: Duplex) => 
       stream?.destroy();
       unanswered.push(Buffer.from(part.nonce));
       if (ignore-- > 0) continue;
-      for (const nonce of unanswered.splice(0)) socket.write((script.echo ?? echo)(nonce));
+      const [first, ...others] = unanswered.splice(0).map(script.echo ?? echo);
+      if (first) socket.write(first);
+      late.push(...others);
       stream = over(socket);
       begin(stream);
     }
