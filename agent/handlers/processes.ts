@@ -8,6 +8,8 @@ import type { Exchange } from '../session/exchange.ts';
 import { Turns } from '../session/turns.ts';
 
 const MOST_ARGUMENTS = 1024;
+/** It has ended, runs nothing, and waits for its parent to take note. */
+const ZOMBIE = 'Z';
 
 type Process = Extract<ProcessLine, { type: 'process' }>;
 
@@ -28,10 +30,11 @@ export async function sendProcesses(exchange: Exchange, root: Root): Promise<voi
   exchange.end();
 }
 
-/** Undefined when the process has gone, is none of this root's, or is hidden from us. */
+/** Undefined when the process has ended, is none of this root's, or is hidden from us. */
 function describe(pid: number, root: Root): Process | undefined {
   try {
-    const { name, parent, start } = readStat(pid);
+    const { name, parent, start, state } = readStat(pid);
+    if (state === ZOMBIE) return undefined;
     const executable = readExecutable(pid);
     const path = executable && root.inside(executable.path);
     if (!root.isWhole && !path) return undefined;

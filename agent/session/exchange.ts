@@ -75,7 +75,8 @@ export class Exchange {
   fail(error: unknown): void {
     if (!this.isOpen) return;
     if (this.stream.headersSent) {
-      this.stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+      // close() would end the answer first, as if it were whole.
+      this.stream.destroy(error instanceof Error ? error : new Error(String(error)));
       return;
     }
     const refusal = refusalOf(error);

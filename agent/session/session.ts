@@ -20,6 +20,7 @@ import {
   type LoginAnswer,
   parseMessage,
   ROUTES,
+  TLS,
   WINDOWS,
 } from '../../protocol/index.ts';
 import type { Agent } from '../agent.ts';
@@ -216,8 +217,9 @@ function createServer({ identity }: Agent): Http2SecureServer {
   return createSecureServer({
     key: identity.key,
     cert: identity.certificate,
-    minVersion: 'TLSv1.3',
-    ALPNProtocols: ['h2'],
+    minVersion: TLS.minVersion,
+    ciphers: TLS.ciphers,
+    ALPNProtocols: [TLS.alpn],
     // The host's key is what counts, and is pinned; its certificate is self-signed as ours is.
     requestCert: true,
     rejectUnauthorized: false,

@@ -47,11 +47,13 @@ export class ContentReader {
       this.finishFile();
     } else if (kind === RECORD.open) {
       if (this.open) throw outOfTurn('OPEN of an open file');
-      this.left = Math.min(parseMessage(FileFacts, payload).size, this.maxFileBytes);
+      this.left = parseMessage(FileFacts, payload).size;
+      if (this.left > this.maxFileBytes) throw outOfTurn('OPEN of a file that is too large');
       this.open = true;
     } else if (!this.open) throw outOfTurn('DATA or END of a file that is not open');
     else if (kind === RECORD.data) this.countData(payload.length);
     else if (payload.length > 0) throw new ProtocolError('malformed-record', 'END has a payload');
+    else if (this.left > 0) throw outOfTurn('END before all bytes of the file came');
     else this.finishFile();
   }
 

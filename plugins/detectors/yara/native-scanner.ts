@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
 import { compile, validate, type YaraX } from '@litko/yara-x';
+import { FileReader } from './file-reader.ts';
 import type { RuleFile } from './rule-files.ts';
 import { ruleSets } from './rule-sets.ts';
 import { type Fault, faultOf, type Match, type Scanner } from './scanner.ts';
@@ -15,6 +15,7 @@ interface LoadedSet {
 /** Knows no namespaces: files whose names clash are compiled apart. */
 export class NativeScanner implements Scanner {
   private sets: readonly LoadedSet[] = [];
+  private readonly reader = new FileReader();
 
   check(text: string): Fault | undefined {
     const [error] = validate(text, COMPILER).errors;
@@ -35,7 +36,7 @@ export class NativeScanner implements Scanner {
 
   /** Reads the file once for all sets, and does not map it: one that is cut short meanwhile would kill the process. */
   scan(path: string): Match[] {
-    const content = readFileSync(path);
+    const content = this.reader.read(path);
     return this.sets.flatMap(({ compiled, fileOf }) =>
       compiled.scan(content).map(({ ruleIdentifier, meta }) => ({
         rule: ruleIdentifier,
