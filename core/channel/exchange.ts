@@ -15,6 +15,8 @@ import type { Link } from './link.ts';
 
 /** Received bytes that wait for their reader before the stream is paused. */
 const PAUSE_BYTES = 1024 * 1024;
+/** The same for an answer that is read slowly while others are wanted: one that waits can hold them back. */
+const READ_AHEAD_BYTES = 128 * 1024 * 1024;
 
 /** What a chunk costs beside its bytes. Without it, a guest could make us hold a million chunks of one byte. */
 const CHUNK_BYTES = 64;
@@ -40,6 +42,8 @@ export class Exchange {
   private timerDue = 0;
   /** It goes on as long as the session: it is never too slow, and its bytes earn the guest no allowance. */
   isConversation = false;
+  /** Its answer is read slowly while others are wanted. */
+  readsAhead = false;
 
   /** An abort of the signal also ends the request, and with it the work, in the guest. */
   constructor(link: Link, stream: ClientHttp2Stream, signal?: AbortSignal) {
@@ -177,7 +181,7 @@ export class Exchange {
     this.receivedBytes += chunk.length;
     if (!this.isConversation) this.link.countPayload(chunk.length - CHUNK_BYTES);
     this.waitingBytes += chunk.length + CHUNK_BYTES;
-    if (this.waitingBytes >= PAUSE_BYTES) this.stream.pause();
+    if (this.waitingBytes >= (this.readsAhead ? READ_AHEAD_BYTES : PAUSE_BYTES)) this.stream.pause();
     this.chunks.push(chunk);
     this.wake?.();
   }

@@ -69,6 +69,7 @@ export class Session implements GuestSession {
   async *listFiles(request: InventoryRequest, signal?: AbortSignal): AsyncGenerator<InventoryLine> {
     const inventory = new InventoryCheck(request);
     const exchange = await this.ask(ROUTES.files, JSON_TYPE, request, signal);
+    exchange.readsAhead = true;
     yield* this.lines(exchange, InventoryLine, (line) => inventory.check(line));
   }
 

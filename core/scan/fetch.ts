@@ -30,7 +30,11 @@ export interface FetchPolicy {
   readonly digests: readonly DigestName[];
 }
 
-/** Fetches one batch. What the guest had not sent when the channel was lost is `channel-lost`; that error is thrown after. */
+/**
+ * Fetches one batch, whole: an answer that has begun is read to its end without a pause, for one that waits at
+ * the guest can keep the others waiting behind it. Back-pressure holds back the next request instead. What the
+ * guest had not sent when the channel was lost is `channel-lost`; that error is thrown after.
+ */
 export async function* fetchContents<Item extends Fetchable>(
   session: GuestSession,
   batch: readonly Item[],
@@ -40,17 +44,17 @@ export async function* fetchContents<Item extends Fetchable>(
 ): AsyncGenerator<Fetched<Item>[]> {
   const request = { files: batch.map((item) => item.request), maxFileBytes: policy.maxFileBytes };
   const receiver = new Receiver(batch, spool, policy.digests, signal);
+  const fetched: Fetched<Item>[] = [];
   try {
     for await (const records of session.readContent(request, signal)) {
-      const fetched: Fetched<Item>[] = [];
       for (const record of records) {
         const result = await receiver.take(record);
         if (result) fetched.push(result);
       }
-      if (fetched.length > 0) yield fetched;
     }
+    yield fetched;
   } catch (error) {
-    if (error instanceof ChannelError) yield receiver.lost(error);
+    if (error instanceof ChannelError) yield [...fetched, ...receiver.lost(error)];
     throw error;
   } finally {
     receiver.drop();

@@ -54,9 +54,12 @@ describe('selecting', () => {
   });
 
   it('makes batches that fit one request', async () => {
-    const many = Array.from({ length: 1025 }, (_, number) => file(`/f${number}`, 1));
+    const many = Array.from({ length: 1025 }, (_, number) => file(`/f${number}`, 0));
     const { batches } = await select([{ files: many, missed: [] }]);
     expect(batches.map((batch) => batch.length)).toEqual([512, 512, 1]);
+    const large = [file('/a', 200), file('/b', 100), file('/c', 300), file('/d', 1)];
+    const sized = await select([{ files: large, missed: [] }]);
+    expect(sized.batches).toEqual([['/a', '/b'], ['/c'], ['/d']]);
     expect((await select([])).batches).toEqual([]);
   });
 });

@@ -9,6 +9,8 @@ export type WantedFile = FileItem & ContentItem;
 
 const REQUEST_FILES = 512;
 const REQUEST_BYTES = 16 * 1024 * 1024;
+/** What a request holds of the spool while it waits for room for its last file must leave room for that. */
+const REQUEST_SHARE = 4;
 
 /** The listed files that some detector wants and policy lets through, in batches that fit one request. */
 export async function* selectWanted(
@@ -20,7 +22,7 @@ export async function* selectWanted(
   yield* batched(
     wantedOf(listed, detection, maxFileBytes, tally),
     REQUEST_FILES,
-    REQUEST_BYTES,
+    Math.min(REQUEST_BYTES, maxFileBytes / REQUEST_SHARE),
     ({ facts }) => facts.size,
   );
   tally.listingEnded();
