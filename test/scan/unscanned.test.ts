@@ -151,12 +151,14 @@ describe('a scan that fails', () => {
   }));
 
   it('accounts for what the guest had not sent when the channel was lost', async () => {
-    const scan = await scanOf({
+    const script = {
       files: EVILS,
-      beforeFile: (path) => {
+      beforeFile: (path: string) => {
         if (path === '/evil-20') throw new ChannelError('session-lost', 'cut');
       },
-    });
+    };
+    // Room for all of them in one request.
+    const scan = await scanOf(script, { spoolBytes: 16 * 1024 * 1024 });
     await expect(scan.run()).rejects.toMatchObject({ code: 'session-lost' });
     const [record] = scan.scans.list();
     expect(record).toMatchObject({
