@@ -72,4 +72,4 @@ export const ALLOWANCE = {
  * all streams together fit into it: what holds a guest back is the streams that we have open, a few at a time.
  * (An agent on Bun 1.4 does not go on with streams that waited for the connection's window.)
  */
-export const WINDOWS = { stream: 2 * MiB, connection: LIMITS.concurrentRequests * 2 * MiB } as const;
+export const WINDOWS = { stream: 8 * MiB, connection: LIMITS.concurrentRequests * 8 * MiB } as const;

@@ -21,7 +21,7 @@ const AGENT = fileURLToPath(new URL('../../dist/lazaret-agent', import.meta.url)
 const ready = need({ what: 'the packed agent', there: existsSync(AGENT), get: 'npm run build:agent' });
 
 /** With long names, so that their listing is larger than a stream's window and all that lies before it. */
-const FILES = 30_000;
+const FILES = 60_000;
 const LARGE_BYTES = 64 * 1024 * 1024;
 
 describe.runIf(ready)('a listing that nobody reads', { timeout: 120_000 }, () => {
