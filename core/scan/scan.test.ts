@@ -67,7 +67,7 @@ describe('what is asked of a guest', () => {
     expect(record.summary).toMatchObject({ files: 1, processes: 0 });
   });
 
-  it('is nothing of processes that the instruction set does not have', async () => {
+  it('is nothing of processes that the instruction set does not have, and says so', async () => {
     const instructions = INSTRUCTION_NAMES.filter((name) => name !== 'query:processes');
     const scan = await scanOf({
       files: [EVIL],
@@ -77,7 +77,7 @@ describe('what is asked of a guest', () => {
     const { findings, scan: record } = await scan.run('contain');
     expect(commandsOf(scan)).toEqual(['contain:file']);
     expect(findings).toHaveLength(1);
-    expect(record.summary).toMatchObject({ processes: 0 });
+    expect(record.summary).toMatchObject({ processes: 0, unscanned: { unreadable: 1 } });
   });
 });
 

@@ -118,7 +118,12 @@ export class GuestScan {
 
   private async scanProcesses(signal: AbortSignal): Promise<void> {
     const interest = this.detection.interest({ kind: 'process' });
-    if (interest === '' || !this.grants('query:processes')) return;
+    if (interest === '') return;
+    if (!this.grants('query:processes')) {
+      const detail = 'this guest does not grant query:processes';
+      this.parts.tally.missed('all processes', { reason: 'unreadable', detail });
+      return;
+    }
     const inventory = await listProcesses(this.guest.session, signal);
     await this.judgeNamelessExecutables(inventory, signal);
     const subjects = inventory.running.map((process) =>
