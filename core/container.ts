@@ -3,6 +3,7 @@
  * what it needs, in its constructor, under the names of `tokens.ts`.
  */
 import 'reflect-metadata';
+import { join } from 'node:path';
 import { type DependencyContainer, container as root } from 'tsyringe';
 import hashset from '../plugins/detectors/hashset/index.ts';
 import processOrigin from '../plugins/detectors/process-origin/index.ts';
@@ -56,7 +57,11 @@ export async function compose(settings: Settings, options: ServiceOptions): Prom
   const container = root.createChildContainer();
   const database = started.adopt(StateDatabase.open(settings.state), (opened) => opened.close());
   const stop = started.adopt(new AbortController(), (controller) => controller.abort());
-  const context = { logger: options.logger, signal: stop.signal };
+  const context = {
+    logger: options.logger,
+    cache: join(settings.state, 'cache'),
+    signal: stop.signal,
+  };
   const plugins = started.adopt(await PluginRegistry.open(BUILT_IN, settings.plugins, context), (opened) =>
     opened.close(),
   );

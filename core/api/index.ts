@@ -5,4 +5,5 @@ export * from './error.ts';
 export * from './patch.ts';
 export * from './plugin.ts';
 export * from './remediation.ts';
+export * from './signature.ts';
 export * from './subject.ts';

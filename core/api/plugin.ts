@@ -2,6 +2,7 @@ import type { InstructionName } from '../../protocol/index.ts';
 import type { Detector } from './detector.ts';
 import type { PatchSource } from './patch.ts';
 import type { Remediation } from './remediation.ts';
+import type { SignatureFile, SignatureType } from './signature.ts';
 
 /** The version of this API. A plugin made for another major version is refused. */
 export const API_VERSION = 1;
@@ -34,8 +35,21 @@ export interface Logger {
 export interface PluginContext<Options> {
   readonly options: Options;
   readonly logger: Logger;
+  /** Files of active packs, of the types that the plugin takes. */
+  readonly signatures: readonly SignatureFile[];
+  /** A private host directory for what can be made again: compiled rules, an index. May be emptied at any time. */
+  readonly cache: string;
   /** Aborted when the host shuts the plugin down. */
   readonly signal: AbortSignal;
+}
+
+/** One thing that was looked at for `lazaret doctor`. */
+export interface Checkup {
+  /** `warn`: what is missing is optional, or may be meant so. */
+  readonly status: 'ok' | 'warn' | 'fail';
+  readonly detail: string;
+  /** How to get what is missing. */
+  readonly remedy?: string;
 }
 
 /** What `setup` gives, by kind. */
@@ -61,7 +75,11 @@ export interface Plugin<Kind extends PluginKind = PluginKind, Options = unknown>
   readonly options: StandardSchema<Options>;
   /** Instructions that the plugin is of no use without; they take part in the negotiation. */
   readonly requires: readonly InstructionName[];
+  /** Types of pack files that it takes. Such a plugin is in use when it is configured or a pack has files for it. */
+  readonly signatures?: readonly SignatureType[];
   setup(context: PluginContext<Options>): Promise<Kinds[Kind]> | Kinds[Kind];
+  /** Looks at what the plugin needs of the host, for `lazaret doctor`. Changes nothing and does not reject. */
+  checkup?(context: PluginContext<Options>): Promise<readonly Checkup[]>;
 }
 
 export type AnyPlugin = { [Kind in PluginKind]: Plugin<Kind> }[PluginKind];

@@ -13,6 +13,15 @@ export interface FileFacts {
 
 export type DigestName = 'sha256' | 'sha1' | 'md5';
 
+/** What is kept of a content when the content itself is gone. */
+export interface ContentSummary {
+  readonly size: number;
+  /** Its first 32 bytes, or all of a shorter one. */
+  readonly head: Uint8Array;
+  /** Lower-case hex. */
+  readonly digests: Readonly<Partial<Record<DigestName, string>> & { sha256: string }>;
+}
+
 /** A file whose content lies on the host. One subject stands for one content, whatever its names. */
 export interface FileSubject {
   readonly kind: 'file';
@@ -82,7 +91,22 @@ export const UNSCANNED_REASONS = [
 ] as const;
 export type UnscannedReason = (typeof UNSCANNED_REASONS)[number];
 
-/** A detector's answer for one subject: it finished and says what it found, or it did not finish. */
+/** Something that a file has the guest start by itself: at boot, at a login, at a time. */
+export interface Start {
+  /** What is started, escaped as in `FileFacts.path`. */
+  readonly path: string;
+  /** MITRE ATT&CK technique, such as T1053.003. */
+  readonly technique: string;
+}
+
+/**
+ * A detector's answer for one subject: it finished and says what it found, or it did not finish. A file that
+ * starts something that turns out to be malicious is found with it, without a detection of its own.
+ */
 export type Answer =
-  | { readonly subject: string; readonly detections: readonly Detection[] }
+  | {
+      readonly subject: string;
+      readonly detections: readonly Detection[];
+      readonly starts?: readonly Start[];
+    }
   | { readonly subject: string; readonly unscanned: UnscannedReason; readonly detail?: string };

@@ -1,12 +1,17 @@
-import { describe, expect, it, vi } from 'vitest';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
 import { type AnyPlugin, type Detector, definePlugin, type Kinds, type PluginKind } from '../api/index.ts';
 import { PluginRegistry, type PluginSettings } from './registry.ts';
 
 const context = {
   logger: { debug: vi.fn(), info: vi.fn(), warn: vi.fn() },
+  cache: mkdtempSync(join(tmpdir(), 'lazaret-registry-')),
   signal: new AbortController().signal,
 };
+afterAll(() => rmSync(context.cache, { recursive: true }));
 const open = (plugins: readonly AnyPlugin[], settings: Record<string, PluginSettings> = {}) =>
   PluginRegistry.open(plugins, settings, context);
 

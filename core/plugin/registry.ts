@@ -2,6 +2,8 @@
  * Sets plugins up and keeps them by kind. It knows none by name: the composition root hands them over, the
  * configuration their options.
  */
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { InstructionName } from '../../protocol/index.ts';
 import {
   type AnyPlugin,
@@ -30,6 +32,8 @@ export interface ReadyPlugin<Kind extends PluginKind> {
 
 export interface RegistryContext {
   readonly logger: Logger;
+  /** Where plugins have a directory each for what can be made again. */
+  readonly cache: string;
   /** Aborted when the host shuts down. */
   readonly signal: AbortSignal;
 }
@@ -104,7 +108,7 @@ function checkIds(plugins: readonly AnyPlugin[], settings: Readonly<Record<strin
 async function setUp(
   plugin: AnyPlugin,
   settings: PluginSettings | undefined,
-  { logger, signal }: RegistryContext,
+  { logger, cache: caches, signal }: RegistryContext,
 ): Promise<AnyReady | undefined> {
   const { meta, requires } = plugin;
   const { enabled, ...given } = settings ?? { enabled: true };
@@ -116,7 +120,9 @@ async function setUp(
     logger.info(`the plugin ${meta.id} is not used: it needs options`, { plugin: meta.id });
     return undefined;
   }
-  const instance = await plugin.setup({ options: checked.options, logger, signal });
+  const cache = join(caches, meta.id);
+  await mkdir(cache, { recursive: true, mode: 0o700 });
+  const instance = await plugin.setup({ options: checked.options, logger, signatures: [], cache, signal });
   return { id: meta.id, meta, requires, instance } as AnyReady;
 }
 

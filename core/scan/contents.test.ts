@@ -13,7 +13,13 @@ function item(path: string, interest = '+evil'): ContentItem {
 }
 
 function fetched(path: string, sha256: string, interest?: string): Fetched<ContentItem> {
-  const content = { path: `/spool/${path}`, size: 4, digests: { sha256 }, release: () => undefined };
+  const content = {
+    path: `/spool/${path}`,
+    size: 4,
+    head: new Uint8Array(),
+    digests: { sha256 },
+    release: () => undefined,
+  };
   return { item: item(path, interest), facts: opened, content };
 }
 

@@ -11,7 +11,13 @@ const verdict = {
 const facts = { path: '/x', size: 1, mode: 0, uid: 0, gid: 0, mtime: '0.0' };
 const opened = (sha256: string) => ({
   facts: { ...facts, dev: '5', ino: '6', size: 4, ctime: '0.0', links: 1 },
-  content: { path: '/spool/1', size: 4, digests: { sha256 }, release: () => undefined },
+  content: {
+    path: '/spool/1',
+    size: 4,
+    head: new Uint8Array(),
+    digests: { sha256 },
+    release: () => undefined,
+  },
 });
 const file = (path: string, sha256 = 'aa', at = circumstances) =>
   fileFinding({ item: { path: GuestPath.of(path), facts }, opened: opened(sha256) }, verdict, [], at);

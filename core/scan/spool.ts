@@ -9,14 +9,15 @@
 import { createHash, type Hash } from 'node:crypto';
 import { closeSync, mkdtempSync, openSync, rmSync, unlinkSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import type { DigestName } from '../api/index.ts';
+import type { ContentSummary, DigestName } from '../api/index.ts';
 import { ScanError } from '../error.ts';
 
-export interface Content {
+/** Bytes of `ContentSummary.head`. */
+const HEAD_BYTES = 32;
+
+export interface Content extends ContentSummary {
   /** A host file, to be read only. */
   readonly path: string;
-  readonly size: number;
-  readonly digests: Readonly<Partial<Record<DigestName, string>> & { sha256: string }>;
   /** Removes the file and gives its room back. May be called again. */
   release(): void;
 }
@@ -156,6 +157,7 @@ export class Arrival {
   private readonly giveBack: (bytes: number) => void;
   private reserved: number;
   private size = 0;
+  private head: Buffer = Buffer.alloc(0);
   private descriptor: number | undefined;
   private written = false;
   private gone = false;
@@ -182,6 +184,9 @@ export class Arrival {
         `a content has more than the ${this.reserved} bytes that it announced`,
       );
     }
+    if (this.head.length < HEAD_BYTES) {
+      this.head = Buffer.concat([this.head, bytes.subarray(0, HEAD_BYTES - this.head.length)]);
+    }
     for (const [, hash] of this.hashes) hash.update(bytes);
     this.writeFile(bytes);
   }
@@ -192,8 +197,8 @@ export class Arrival {
     this.giveBack(this.reserved - this.size);
     this.reserved = this.size;
     const digests = Object.fromEntries(this.hashes.map(([name, hash]) => [name, hash.digest('hex')]));
-    const { path, size } = this;
-    return { path, size, digests: digests as Content['digests'], release: () => this.discard() };
+    const { path, size, head } = this;
+    return { path, size, head, digests: digests as Content['digests'], release: () => this.discard() };
   }
 
   /** Removes what there is of it. May be called again. */

@@ -1,5 +1,5 @@
 import type { Kinds, Plugin, PluginKind } from '../../core/api/index.ts';
-import { silent } from './subjects.ts';
+import { contextWith } from './subjects.ts';
 
 /** Sets a plugin up as the host does: options are checked by its own schema first. */
 export async function setUp<Kind extends PluginKind>(
@@ -8,5 +8,5 @@ export async function setUp<Kind extends PluginKind>(
 ): Promise<Kinds[Kind]> {
   const result = await plugin.options['~standard'].validate(given);
   if (result.issues) throw new Error(`${plugin.meta.id} refuses ${JSON.stringify(given)}`);
-  return plugin.setup({ options: result.value, logger: silent, signal: new AbortController().signal });
+  return plugin.setup(contextWith(result.value));
 }

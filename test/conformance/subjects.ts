@@ -1,13 +1,36 @@
 /** Subjects for trying a detector, as the host hands them over. */
 import { createHash, randomUUID } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
-import type { Answer, Detector, FileSubject, Logger, ProcessSubject, Subject } from '../../core/api/index.ts';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type {
+  Answer,
+  Detector,
+  FileSubject,
+  Logger,
+  PluginContext,
+  ProcessSubject,
+  SignatureFile,
+  Subject,
+} from '../../core/api/index.ts';
 
 export const silent: Logger = {
   debug: () => undefined,
   info: () => undefined,
   warn: () => undefined,
 };
+
+const caches = mkdtempSync(join(tmpdir(), 'lazaret-caches-'));
+process.on('exit', () => rmSync(caches, { recursive: true, force: true }));
+
+/** What `setup` is handed, with a fresh cache. */
+export function contextWith<Options>(
+  options: Options,
+  signatures: readonly SignatureFile[] = [],
+): PluginContext<Options> {
+  const cache = mkdtempSync(join(caches, 'plugin-'));
+  return { options, logger: silent, signatures, cache, signal: new AbortController().signal };
+}
 
 /** The subject for a host file; for one that is not there, as if it had vanished after it was hashed. */
 export function fileSubject(content: string): FileSubject {

@@ -56,13 +56,19 @@ export class ScriptedScan implements AsyncDisposable {
       requires: ['query:files', 'query:content'],
       setup: () => detector,
     });
-    const context = { logger: silent, signal: new AbortController().signal };
+    const directory = mkdtempSync(join(tmpdir(), 'lazaret-scripted-'));
+    const context = { logger: silent, cache: directory, signal: new AbortController().signal };
     const plugins = await PluginRegistry.open([evil, stopProcess, containFile, deleteFile], {}, context);
-    return new ScriptedScan(script, options, plugins);
+    return new ScriptedScan(script, options, plugins, directory);
   }
 
-  private constructor(script: Script, options: ScriptedScanOptions, plugins: PluginRegistry) {
-    this.directory = mkdtempSync(join(tmpdir(), 'lazaret-scripted-'));
+  private constructor(
+    script: Script,
+    options: ScriptedScanOptions,
+    plugins: PluginRegistry,
+    directory: string,
+  ) {
+    this.directory = directory;
     this.plugins = plugins;
     this.database = StateDatabase.open(join(this.directory, 'state'));
     this.spool = Spool.create(this.directory, options.spoolBytes ?? 1024 * 1024);

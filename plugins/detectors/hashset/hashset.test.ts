@@ -1,17 +1,13 @@
 import path from 'node:path';
 import type { Detector } from 'lazaret/plugin';
 import { expect, it } from 'vitest';
-import { answersOf, fileSubject, silent } from '../../../test/conformance/subjects.ts';
+import { answersOf, contextWith, fileSubject } from '../../../test/conformance/subjects.ts';
 import { parseHashList } from './hash-list.ts';
 import plugin from './index.ts';
 
 const fixture = (name: string): string => path.join(import.meta.dirname, 'fixtures', name);
 const open = async (...lists: string[]): Promise<Detector> =>
-  plugin.setup({
-    options: { lists: lists.map(fixture) },
-    logger: silent,
-    signal: new AbortController().signal,
-  });
+  plugin.setup(contextWith({ lists: lists.map(fixture) }));
 
 it.each([
   ['by-sha256.txt', 'inert.by-sha256'],

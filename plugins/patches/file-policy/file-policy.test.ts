@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { FileChange, GuestFile, GuestReader, PatchPlan } from 'lazaret/plugin';
 import { describe, expect, it } from 'vitest';
+import { contextWith } from '../../../test/conformance/subjects.ts';
 import { parseBundle } from './bundle.ts';
 import { FilePolicy } from './file-policy.ts';
 import plugin from './index.ts';
@@ -157,9 +158,7 @@ describe('verification', () => {
 
 describe('a bundle', () => {
   const load = async (path: string) => {
-    const { signal } = new AbortController();
-    const logger = { debug: () => undefined, info: () => undefined, warn: () => undefined };
-    return (await plugin.setup({ options: {}, logger, signal })).load(path);
+    return (await plugin.setup(contextWith({}))).load(path);
   };
 
   it('is read from YAML, and left to others otherwise', async () => {
