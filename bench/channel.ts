@@ -1,8 +1,10 @@
-/** What is measured of Lazaret: each stage of a scan by itself, over one connected guest, then a whole scan. */
+/** The stages of a scan by themselves, over one connected guest: listing, and content to the spool. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { type ConnectedGuest, connectGuest } from '../core/capability/connect.ts';
 import { loadIdentity } from '../core/channel/identity.ts';
 import { defaults } from '../core/config/index.ts';
-import { compose } from '../core/container.ts';
 import { bareSocket } from '../core/hypervisor/sockets.ts';
 import { type Fetchable, fetchContents } from '../core/scan/fetch.ts';
 import { batched, parallel } from '../core/scan/flow.ts';
@@ -10,11 +12,12 @@ import { type FileItem, listFiles } from '../core/scan/inventory.ts';
 import { Spool } from '../core/scan/spool.ts';
 import type { VmRecord } from '../core/store/records.ts';
 import { GuestPath } from '../protocol/index.ts';
-import type { BenchGuest } from './guest.ts';
-import { cpuSeconds, cpuSecondsOfTree } from './processes.ts';
+import { type BenchGuest, startGuest } from './guest.ts';
+import { cpuSeconds, cpuSecondsOfTree, residentMegabytes } from './processes.ts';
+import { heading, line, row } from './table.ts';
 
 /** What a stage took. CPU in seconds: of the agent, and of this process with all its children. */
-export interface Measured {
+interface Measured {
   readonly files: number;
   readonly bytes: number;
   readonly seconds: number;
@@ -26,9 +29,30 @@ const signal = new AbortController().signal;
 const MAX_FILE_BYTES = defaults().policy.maxFileBytes;
 const REQUEST_BYTES = 16 * 1024 * 1024;
 const REQUEST_FILES = 512;
+const SMALL_BYTES = 16 * 1024;
 const REQUESTS_AT_ONCE = 2;
 
-export async function connect(guest: BenchGuest, state: string): Promise<ConnectedGuest> {
+export async function benchChannel(tree: string): Promise<void> {
+  heading('channel, one guest');
+  const state = mkdtempSync(join(tmpdir(), 'lazaret-bench-state-'));
+  try {
+    await using guest = await startGuest(tree);
+    line(`  the agent (${guest.packaging}) idles at ${residentMegabytes(guest.pid).toFixed(0)} MB resident`);
+    const connected = await connect(guest, state);
+    const { measured: inventory, items } = await measureInventory(guest, connected);
+    row('inventory', inventory);
+    // Once for the page cache, so that disks are not what is measured.
+    await measureContent(guest, connected, items);
+    row('content to the spool', await measureContent(guest, connected, items));
+    const small = items.filter(({ facts }) => facts.size <= SMALL_BYTES);
+    row(`  files up to ${SMALL_BYTES / 1024} KiB`, await measureContent(guest, connected, small));
+    await connected.session.close();
+  } finally {
+    rmSync(state, { recursive: true });
+  }
+}
+
+async function connect(guest: BenchGuest, state: string): Promise<ConnectedGuest> {
   const records = new Map<string, VmRecord>();
   const enrolments = {
     find: (id: string) => records.get(id),
@@ -67,7 +91,7 @@ const WHOLE_GUEST = {
   maxSeconds: 3600,
 };
 
-export async function measureInventory(guest: BenchGuest, { session }: ConnectedGuest) {
+async function measureInventory(guest: BenchGuest, { session }: ConnectedGuest) {
   const items: FileItem[] = [];
   const measured = await measure(guest, async () => {
     let bytes = 0;
@@ -81,7 +105,7 @@ export async function measureInventory(guest: BenchGuest, { session }: Connected
 }
 
 /** Fetches the files and lets go of each as soon as it lies in the spool. */
-export function measureContent(
+function measureContent(
   guest: BenchGuest,
   { session }: ConnectedGuest,
   items: readonly FileItem[],
@@ -111,35 +135,3 @@ const toFetch = ({ path, facts }: FileItem): Fetchable & { size: number } => ({
   request: { path: path.wire },
   size: facts.size,
 });
-
-/** A whole scan with a YARA rule set, as the command line runs it; `setUp` is the compiling of the rules before it. */
-export async function measureScan(guest: BenchGuest, state: string, rules: string) {
-  const plugins = { yara: { enabled: true, rules: [rules] }, hashset: { enabled: false } };
-  const silent = () => undefined;
-  const logger = { debug: silent, info: silent, warn: silent };
-  const begun = performance.now();
-  const services = await compose(
-    { ...defaults(), state, plugins },
-    { events: { emit: async () => undefined }, logger },
-  );
-  const setUp = (performance.now() - begun) / 1000;
-  try {
-    let unscanned: Readonly<Record<string, number>> = {};
-    let findings = 0;
-    const measured = await measure(guest, async () => {
-      const request = {
-        domain: bareSocket(guest.socket),
-        mode: 'detect',
-        dryRun: true,
-        roots: WHOLE_GUEST.roots,
-      } as const;
-      const report = await services.scanner.scan(request, { signal });
-      unscanned = report.scan.summary?.unscanned ?? {};
-      findings = report.findings.length;
-      return { files: report.scan.summary?.files ?? 0, bytes: report.scan.summary?.bytes ?? 0 };
-    });
-    return { measured, setUp, unscanned, findings };
-  } finally {
-    await services.close();
-  }
-}

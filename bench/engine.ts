@@ -1,0 +1,84 @@
+/** The engine in a process of its own, so that its memory and CPU are the daemon's alone. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import type { BenchGuest } from './guest.ts';
+import { cpuSeconds } from './processes.ts';
+
+/** What a bench changes of the default settings. */
+export interface EngineSettings {
+  readonly plugins: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+  /** Hashes that agents tell may spare them the transfer. */
+  readonly agentHashes?: boolean;
+}
+
+/** What the engine's process says of the scans of one request, all of which went on at once. */
+export interface ScanFigures {
+  readonly files: number;
+  readonly bytes: number;
+  readonly findings: number;
+  readonly unscanned: Readonly<Record<string, number>>;
+  readonly seconds: number;
+  readonly hostCpu: number;
+  /** The most that was resident meanwhile: in the daemon, and in its engine processes together. */
+  readonly daemonMegabytes: number;
+  readonly enginesMegabytes: number;
+}
+
+export interface GuestFigures extends ScanFigures {
+  readonly guestCpu: number;
+}
+
+const ENTRY = fileURLToPath(new URL('./engine-process.js', import.meta.url));
+
+export class Engine implements AsyncDisposable {
+  /** Seconds until it was ready to scan. */
+  readonly setUp: number;
+  private readonly child: ChildProcess;
+  private readonly lines: AsyncIterator<string>;
+  private readonly state: string;
+
+  private constructor(child: ChildProcess, lines: AsyncIterator<string>, state: string, setUp: number) {
+    this.child = child;
+    this.lines = lines;
+    this.state = state;
+    this.setUp = setUp;
+  }
+
+  /** Starts with an empty state directory. */
+  static async start(settings: EngineSettings): Promise<Engine> {
+    const state = mkdtempSync(join(tmpdir(), 'lazaret-bench-state-'));
+    const child = spawn(process.execPath, [ENTRY, JSON.stringify({ ...settings, state })], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
+    const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
+    const { setUp } = await reply<{ setUp: number }>(lines);
+    return new Engine(child, lines, state, setUp);
+  }
+
+  /** Scans all guests at once. */
+  async scan(guests: readonly BenchGuest[]): Promise<GuestFigures> {
+    const cpu = () => guests.reduce((sum, { pid }) => sum + cpuSeconds(pid), 0);
+    const before = cpu();
+    this.child.stdin?.write(`${JSON.stringify(guests.map(({ socket }) => socket))}\n`);
+    const figures = await reply<ScanFigures>(this.lines);
+    return { ...figures, guestCpu: cpu() - before };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const ended = once(this.child, 'exit');
+    this.child.stdin?.end();
+    await ended;
+    rmSync(this.state, { recursive: true });
+  }
+}
+
+async function reply<Message>(lines: AsyncIterator<string>): Promise<Message> {
+  const { value, done } = await lines.next();
+  if (done) throw new Error('the engine process ended');
+  return JSON.parse(value) as Message;
+}

@@ -1,0 +1,68 @@
+/** Whole scans of one guest, cold and again, beside `yara` and `clamdscan` over the same tree. */
+import { Engine, type GuestFigures } from './engine.ts';
+import { startGuest } from './guest.ts';
+import { Clamd, type PeerFigures, timeYara } from './peers.ts';
+import { figure, heading, line, row } from './table.ts';
+
+/** Wall time varies from run to run: the middle one of three counts. */
+const RESCANS = 3;
+
+export async function benchYara(tree: string, rules: string): Promise<void> {
+  heading('yara, native engine, one guest');
+  // Also fills the page cache, so that no disk is measured.
+  const peer = timeYara(rules, tree);
+  const { cold, again } = await scans(tree, { yara: { rules: [rules], engine: 'native' } });
+  compare('yara -r -N -p 2', peer, cold, again, 1.25);
+}
+
+export async function benchClamav(tree: string): Promise<void> {
+  heading('clamav alone, one guest');
+  await using clamd = await Clamd.start();
+  if (clamd === undefined) {
+    line('  clamd is not installed: apt-get install clamav-daemon clamdscan');
+    return;
+  }
+  clamd.time(tree);
+  const { cold, again } = await scans(tree, { clamav: { socket: clamd.socket } });
+  compare('clamdscan -m --fdpass', clamd.time(tree), cold, again, 1.15);
+}
+
+async function scans(tree: string, plugins: Readonly<Record<string, Readonly<Record<string, unknown>>>>) {
+  await using guest = await startGuest(tree);
+  await using engine = await Engine.start({ plugins });
+  line(`  the engine is ready after ${engine.setUp.toFixed(2)} s`);
+  const cold = await engine.scan([guest]);
+  const again: GuestFigures[] = [];
+  for (let scan = 0; scan < RESCANS; scan++) again.push(await engine.scan([guest]));
+  again.sort((a, b) => a.seconds - b.seconds);
+  return { cold, again: again[Math.floor(RESCANS / 2)] as GuestFigures };
+}
+
+function compare(
+  name: string,
+  peer: PeerFigures | undefined,
+  cold: GuestFigures,
+  again: GuestFigures,
+  bound: number,
+): void {
+  row('cold scan', cold);
+  row('again, nothing changed', again);
+  tellOutcome(cold);
+  if (peer === undefined) {
+    line(`  ${name.split(' ')[0]} is not installed, so there is nothing to compare with`);
+    return;
+  }
+  const { files, bytes } = cold;
+  row(name, { files, bytes, seconds: peer.seconds, guestCpu: peer.cpu });
+  figure('cold scan, wall', cold.seconds / peer.seconds, ` × ${name}`, 'at most', bound);
+  figure('rescan, wall', peer.seconds / again.seconds, ' × faster', 'at least', 50);
+  figure('guest CPU, cold', (100 * cold.guestCpu) / peer.cpu, ' % of it in the guest', 'at most', 10);
+  figure('guest CPU, rescan', (100 * again.guestCpu) / peer.cpu, ' % of it in the guest', 'at most', 0.5);
+}
+
+export function tellOutcome({ findings, unscanned, daemonMegabytes, enginesMegabytes }: GuestFigures): void {
+  line(
+    `  ${findings} findings, unscanned ${JSON.stringify(unscanned)}; engine processes up to ${enginesMegabytes.toFixed(0)} MB`,
+  );
+  figure('daemon resident', daemonMegabytes, ' MB', 'at most', 256);
+}
