@@ -1,7 +1,7 @@
 /** The engine in a process of its own, so that its memory and CPU are the daemon's alone. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -33,6 +33,9 @@ export interface GuestFigures extends ScanFigures {
   readonly guestCpu: number;
 }
 
+/** The identity of the first engine: an agent obeys one host. */
+let identity: string | undefined;
+
 const ENTRY = fileURLToPath(new URL('./engine-process.js', import.meta.url));
 
 export class Engine implements AsyncDisposable {
@@ -49,14 +52,16 @@ export class Engine implements AsyncDisposable {
     this.setUp = setUp;
   }
 
-  /** Starts with an empty state directory. */
+  /** Starts with a state directory that is empty but for the identity, which guests remember. */
   static async start(settings: EngineSettings): Promise<Engine> {
     const state = mkdtempSync(join(tmpdir(), 'lazaret-bench-state-'));
+    if (identity !== undefined) cpSync(identity, join(state, 'identity'), { recursive: true });
     const child = spawn(process.execPath, [ENTRY, JSON.stringify({ ...settings, state })], {
       stdio: ['pipe', 'pipe', 'inherit'],
     });
     const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
     const { setUp } = await reply<{ setUp: number }>(lines);
+    identity ??= keep(join(state, 'identity'));
     return new Engine(child, lines, state, setUp);
   }
 
@@ -75,6 +80,13 @@ export class Engine implements AsyncDisposable {
     await ended;
     rmSync(this.state, { recursive: true });
   }
+}
+
+function keep(directory: string): string {
+  const kept = mkdtempSync(join(tmpdir(), 'lazaret-bench-identity-'));
+  cpSync(directory, kept, { recursive: true });
+  process.once('exit', () => rmSync(kept, { recursive: true }));
+  return kept;
 }
 
 async function reply<Message>(lines: AsyncIterator<string>): Promise<Message> {
