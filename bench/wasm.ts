@@ -36,14 +36,17 @@ export async function benchWasm(tree: string, rules: string): Promise<void> {
   }
 }
 
-/** As many rule files as make up `count` rules. */
+/** As many rule files as make up `count` rules, the small ones first. */
 function firstRules(path: string, count: number): { files: string[]; rules: number } {
-  const files: string[] = [];
-  let rules = 0;
-  for (const file of ruleFiles(path)) {
-    if (rules >= count) break;
-    files.push(file);
-    rules += readFileSync(file, 'utf8').match(RULE)?.length ?? 0;
+  const counted = ruleFiles(path)
+    .map((file) => ({ file, rules: readFileSync(file, 'utf8').match(RULE)?.length ?? 0 }))
+    .sort((a, b) => a.rules - b.rules);
+  const taken: string[] = [];
+  let sum = 0;
+  for (const { file, rules } of counted) {
+    if (sum >= count) break;
+    taken.push(file);
+    sum += rules;
   }
-  return { files, rules };
+  return { files: taken, rules: sum };
 }
