@@ -112,11 +112,12 @@ function measureContent(
 ): Promise<Measured> {
   return measure(guest, async () => {
     using spool = Spool.create(defaults().spool.directory, defaults().spool.bytes);
+    using share = spool.share();
     const wanted = items.filter(({ facts }) => facts.size <= MAX_FILE_BYTES).map(toFetch);
     const batches = batched(wanted, REQUEST_FILES, REQUEST_BYTES, ({ size }) => size);
     const policy = { maxFileBytes: MAX_FILE_BYTES, digests: [] };
     const fetched = parallel(batches, REQUESTS_AT_ONCE, (batch) =>
-      fetchContents(session, batch, spool, policy, signal),
+      fetchContents(session, batch, share, policy, signal),
     );
     const done = { files: 0, bytes: 0 };
     for await (const group of fetched) {

@@ -6,7 +6,7 @@ import type { FileFacts as OpenedFacts } from '../../protocol/index.ts';
 import type { FileFacts, FileSubject, UnscannedReason } from '../api/index.ts';
 import type { Detection } from './detect.ts';
 import type { Fetchable, Fetched } from './fetch.ts';
-import { batched, parallel } from './flow.ts';
+import { batchedEach, parallel } from './flow.ts';
 import type { Content } from './spool.ts';
 import type { Verdict } from './verdict.ts';
 
@@ -50,7 +50,7 @@ export class ContentJudge {
     fetched: AsyncIterable<Fetched<Item>[]>,
     signal: AbortSignal,
   ): AsyncGenerator<Judged<Item>[]> {
-    const batches = batched(flatten(fetched), BATCH_ITEMS, this.batchBytes, weight);
+    const batches = batchedEach(fetched, BATCH_ITEMS, this.batchBytes, weight);
     const work = (batch: Fetched<Item>[]) => this.judgeBatch(batch, signal);
     yield* parallel(batches, this.width, work);
   }
@@ -115,8 +115,4 @@ function unscanned(failed: { readonly unscanned: UnscannedReason; readonly detai
 
 function weight<Item extends Fetchable>(fetched: Fetched<Item>): number {
   return 'content' in fetched ? fetched.content.size : 0;
-}
-
-async function* flatten<Item>(groups: AsyncIterable<readonly Item[]>): AsyncGenerator<Item> {
-  for await (const group of groups) yield* group;
 }

@@ -5,15 +5,18 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { connected, inodeOf, type Script } from '../../test/scan/scripted-session.ts';
 import { ChannelError } from '../channel/error.ts';
 import { type Fetched, fetchContents } from './fetch.ts';
-import { Spool } from './spool.ts';
+import { Spool, type SpoolShare } from './spool.ts';
+import { LOCK } from './spool-directory.ts';
 
 const signal = new AbortController().signal;
 let folder: string;
 let spool: Spool;
+let share: SpoolShare;
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'fetch-test-'));
   spool = Spool.create(folder, 1000);
+  share = spool.share();
 });
 afterEach(() => {
   spool[Symbol.dispose]();
@@ -29,7 +32,7 @@ async function fetch(script: Script, paths: readonly string[], maxFileBytes = 50
   let failure: unknown;
   try {
     const policy = { maxFileBytes, digests: ['md5'] as const };
-    for await (const some of fetchContents(session, batch, spool, policy, signal)) fetched.push(...some);
+    for await (const some of fetchContents(session, batch, share, policy, signal)) fetched.push(...some);
   } catch (error) {
     failure = error;
   }
@@ -112,18 +115,82 @@ describe('fetching', () => {
     const fetched = fetchContents(
       session,
       [{ request: { path: '/a' } }],
-      spool,
+      share,
       { maxFileBytes: 500, digests: [] },
       signal,
     );
     await expect(Array.fromAsync(fetched)).rejects.toThrow('a bug');
     expect(spool.bytesHeld).toBe(0);
-    expect(readdirSync(join(folder, readdirSync(folder)[0] ?? ''))).toEqual([]);
+    expect(readdirSync(join(folder, readdirSync(folder)[0] ?? ''))).toEqual([LOCK]);
   });
 
   it('refuses a content that could never enter the spool', async () => {
     const { failure } = await fetch({ files: [{ path: '/a', content: 'x'.repeat(501) }] }, ['/a'], 1000);
     expect(failure).toMatchObject({ code: 'spool-failed' });
     expect(spool.bytesHeld).toBe(0);
+  });
+
+  it('sends a request only when all that it asks for fits, and then waits no more', async () => {
+    const other = spool.share();
+    const held = (await other.admit([500], signal)).begin(500, []);
+    const { session } = connected({
+      files: [
+        { path: '/a', content: 'a'.repeat(300) },
+        { path: '/b', content: 'b'.repeat(300) },
+      ],
+    });
+    const batch = ['/a', '/b'].map((path) => ({ request: { path }, facts: { size: 300 } }));
+    const fetched = fetchContents(session, batch, share, { maxFileBytes: 500, digests: [] }, signal);
+    const first = fetched.next();
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(session.requests).toEqual([]);
+    held?.discard();
+    other[Symbol.dispose]();
+    expect((await first).value).toHaveLength(2);
+    expect(await fetched.next()).toEqual({ done: true, value: undefined });
+    expect(spool.bytesHeld).toBe(600);
+  });
+
+  it('asks once more, by itself, for what outgrew the room that there is', async () => {
+    const other = spool.share();
+    const held = (await other.admit([500], signal)).begin(500, []);
+    const { session } = connected({
+      files: [
+        { path: '/a', content: 'a' },
+        { path: '/log', content: 'x'.repeat(501 - 1) },
+        { path: '/c', content: 'c' },
+      ],
+    });
+    const batch = ['/a', '/log', '/c'].map((path) => ({ request: { path }, facts: { size: 1 } }));
+    const fetched = fetchContents(session, batch, share, { maxFileBytes: 500, digests: [] }, signal);
+    expect(shown((await fetched.next()).value as Fetched<Item>[])).toEqual([
+      ['/a', 'a'],
+      ['/c', 'c'],
+    ]);
+    const second = fetched.next();
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(session.requests).toHaveLength(1);
+    held?.discard();
+    expect(shown((await second).value as Fetched<Item>[])).toEqual([['/log', 'x'.repeat(500)]]);
+    expect(session.requests[1]?.files).toEqual([{ path: '/log' }]);
+  });
+
+  it('gives up on what has grown again when there is room for it', async () => {
+    const other = spool.share();
+    const held = (await other.admit([500], signal)).begin(500, []);
+    (await other.admit([300], signal)).begin(300, []);
+    const log = (size: number) => ({ path: '/log', content: 'x'.repeat(size) });
+    const files = [log(300)];
+    const { session } = connected({ files });
+    const batch = [{ request: { path: '/log' }, facts: { size: 100 } }];
+    const policy = { maxFileBytes: 500, digests: [] };
+    const fetched = fetchContents(session, batch, share, policy, signal);
+    expect((await fetched.next()).value).toEqual([]);
+    const again = fetched.next();
+    held?.discard();
+    (await other.admit([400], signal)).begin(400, []);
+    files.splice(0, 1, log(400));
+    expect((await again).value).toEqual([]);
+    expect(shown((await fetched.next()).value as Fetched<Item>[])).toEqual([['/log', 'spool-full']]);
   });
 });

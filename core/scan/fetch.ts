@@ -11,11 +11,14 @@ import {
 import type { DigestName, UnscannedReason } from '../api/index.ts';
 import { ChannelError } from '../channel/error.ts';
 import type { GuestSession } from '../channel/session.ts';
-import type { Arrival, Content, Intake } from './spool.ts';
+import type { Arrival } from './arrival.ts';
+import type { Admission, Content, Intake } from './spool.ts';
 
 /** Something whose content can be asked for. */
 export interface Fetchable {
   readonly request: ContentRequest['files'][number];
+  /** What is known of it before it is opened. */
+  readonly facts?: { readonly size: number };
 }
 
 /** A content with the facts of the descriptor that it was read from, or why there is none. */
@@ -30,10 +33,18 @@ export interface FetchPolicy {
   readonly digests: readonly DigestName[];
 }
 
+/** An item that turned out to be larger than there was room for in the spool, and its size. */
+interface Outgrown<Item> {
+  readonly item: Item;
+  readonly size: number;
+}
+
 /**
  * Fetches one batch, whole: an answer that has begun is read to its end without a pause, for one that waits at
- * the guest can keep the others waiting behind it. Back-pressure holds back the next request instead. What the
- * guest had not sent when the channel was lost is `channel-lost`; that error is thrown after.
+ * the guest can keep the others waiting behind it. Back-pressure holds back the next request instead: it is
+ * sent when there is room in the spool for all that it asks for. What turns out to be larger by then, and does
+ * not fit, is asked for once more by itself. What the guest had not sent when the channel was lost is
+ * `channel-lost`; that error is thrown after.
  */
 export async function* fetchContents<Item extends Fetchable>(
   session: GuestSession,
@@ -42,8 +53,27 @@ export async function* fetchContents<Item extends Fetchable>(
   policy: FetchPolicy,
   signal: AbortSignal,
 ): AsyncGenerator<Fetched<Item>[]> {
+  const sizeOf = ({ facts }: Item): number => Math.min(facts?.size ?? 0, policy.maxFileBytes);
+  const outgrown = yield* fetchAtOnce(session, batch, batch.map(sizeOf), spool, policy, signal);
+  for (const { item, size } of outgrown) {
+    const again = yield* fetchAtOnce(session, [item], [size], spool, policy, signal);
+    if (again.length > 0)
+      yield [{ item, unscanned: 'spool-full', detail: 'it grows faster than room can be made' }];
+  }
+}
+
+/** One request, sent when there is room for contents of these sizes. Gives the items that outgrew it. */
+async function* fetchAtOnce<Item extends Fetchable>(
+  session: GuestSession,
+  batch: readonly Item[],
+  sizes: readonly number[],
+  spool: Intake,
+  policy: FetchPolicy,
+  signal: AbortSignal,
+): AsyncGenerator<Fetched<Item>[], readonly Outgrown<Item>[]> {
   const request = { files: batch.map((item) => item.request), maxFileBytes: policy.maxFileBytes };
-  const receiver = new Receiver(batch, spool, policy.digests, signal);
+  const admission = await spool.admit(sizes, signal);
+  const receiver = new Receiver(batch, admission, policy.digests);
   const fetched: Fetched<Item>[] = [];
   try {
     for await (const records of session.readContent(request, signal)) {
@@ -52,29 +82,30 @@ export async function* fetchContents<Item extends Fetchable>(
         if (result) fetched.push(result);
       }
     }
-    yield fetched;
   } catch (error) {
     if (error instanceof ChannelError) yield [...fetched, ...receiver.lost(error)];
     throw error;
   } finally {
     receiver.drop();
+    admission[Symbol.dispose]();
   }
+  yield fetched;
+  return receiver.outgrown;
 }
 
 /** Puts the records of one response together. Their turn and sizes were checked by the session. */
 class Receiver<Item extends Fetchable> {
+  readonly outgrown: Outgrown<Item>[] = [];
   private readonly batch: readonly Item[];
-  private readonly spool: Intake;
+  private readonly admission: Admission;
   private readonly digests: readonly DigestName[];
-  private readonly signal: AbortSignal;
-  private current: { facts: FileFacts; arrival: Arrival } | undefined;
+  private current: { facts: FileFacts; arrival: Arrival | undefined } | undefined;
   private completed = 0;
 
-  constructor(batch: readonly Item[], spool: Intake, digests: readonly DigestName[], signal: AbortSignal) {
+  constructor(batch: readonly Item[], admission: Admission, digests: readonly DigestName[]) {
     this.batch = batch;
-    this.spool = spool;
+    this.admission = admission;
     this.digests = digests;
-    this.signal = signal;
   }
 
   async take(record: ContentRecord): Promise<Fetched<Item> | undefined> {
@@ -82,18 +113,21 @@ class Receiver<Item extends Fetchable> {
     switch (record.kind) {
       case RECORD.open: {
         const facts = parseMessage(FileFacts, record.payload);
-        this.current = { facts, arrival: await this.spool.begin(facts.size, this.digests, this.signal) };
+        this.current = { facts, arrival: this.admission.begin(facts.size, this.digests) };
         return undefined;
       }
-      case RECORD.data:
-        this.current?.arrival.write(record.payload);
+      case RECORD.data: {
+        const writing = this.current?.arrival?.write(record.payload);
+        if (writing) await writing;
         return undefined;
+      }
       case RECORD.end: {
-        const { facts, arrival } = this.current as { facts: FileFacts; arrival: Arrival };
-        const content = arrival.finish();
+        const { facts, arrival } = this.current as NonNullable<typeof this.current>;
         this.current = undefined;
         this.completed += 1;
-        return { item, facts, content };
+        if (arrival) return { item, facts, content: arrival.finish() };
+        this.outgrown.push({ item, size: facts.size });
+        return undefined;
       }
       case RECORD.fail: {
         this.drop();
@@ -107,11 +141,12 @@ class Receiver<Item extends Fetchable> {
   /** All items that the response did not get to. */
   lost(error: ChannelError): Fetched<Item>[] {
     const unscanned = error.code === 'cancelled' ? 'cancelled' : 'channel-lost';
-    return this.batch.slice(this.completed).map((item) => ({ item, unscanned, detail: error.message }));
+    const items = [...this.outgrown.map(({ item }) => item), ...this.batch.slice(this.completed)];
+    return items.map((item) => ({ item, unscanned, detail: error.message }));
   }
 
   drop(): void {
-    this.current?.arrival.discard();
+    this.current?.arrival?.discard();
     this.current = undefined;
   }
 }

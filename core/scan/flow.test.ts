@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { batched, parallel } from './flow.ts';
+import { batched, batchedEach, parallel } from './flow.ts';
 
 async function* numbers(count: number, seen?: { pulled: number; returned: boolean }): AsyncGenerator<number> {
   try {
@@ -88,12 +88,41 @@ describe('parallel', () => {
 
 describe('batched', () => {
   it('ends a batch at its count, at its weight, and at the end', async () => {
-    const batches = await collect(batched(numbers(7), 3, 8, (number) => number));
-    expect(batches).toEqual([[0, 1, 2], [3, 4, 5], [6]]);
-    expect(await collect(batched(numbers(7), 100, 8, (number) => number))).toEqual([
-      [0, 1, 2, 3, 4],
-      [5, 6],
+    expect(await collect(batched(numbers(7), 3, 100, (number) => number))).toEqual([
+      [0, 1, 2],
+      [3, 4, 5],
+      [6],
     ]);
+    expect(await collect(batched(numbers(7), 100, 8, (number) => number))).toEqual([
+      [0, 1, 2, 3],
+      [4],
+      [5],
+      [6],
+    ]);
+  });
+
+  it('gives what weighs too much alone', async () => {
+    expect(await collect(batched([1, 1, 50, 1, 8, 1], 100, 8, (number) => number))).toEqual([
+      [1, 1],
+      [50],
+      [1],
+      [8],
+      [1],
+    ]);
+  });
+
+  it('keeps nothing of a group back until the next comes', async () => {
+    const next = Promise.withResolvers<void>();
+    async function* groups(): AsyncGenerator<number[]> {
+      yield [1, 2, 3];
+      await next.promise;
+      yield [4];
+    }
+    const batches = batchedEach(groups(), 2, 100, () => 1);
+    expect((await batches.next()).value).toEqual([1, 2]);
+    expect((await batches.next()).value).toEqual([3]);
+    next.resolve();
+    expect(await collect(batches)).toEqual([[4]]);
   });
 
   it('gives what was gathered before the source failed, then fails', async () => {

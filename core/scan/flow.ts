@@ -45,8 +45,8 @@ export async function* parallel<In, Out>(
 }
 
 /**
- * Gathers items into batches of at most `most` items or `weight` in sum (one item may exceed it). What was
- * gathered before an error of the source is given before that error is thrown.
+ * Gathers items into batches of at most `most` items and `weight` in sum; an item that exceeds it comes alone.
+ * What was gathered before an error of the source is given before that error is thrown.
  */
 export async function* batched<Item>(
   source: AsyncIterable<Item> | Iterable<Item>,
@@ -59,8 +59,14 @@ export async function* batched<Item>(
   let failure: { error: unknown } | undefined;
   try {
     for await (const item of source) {
+      const added = weigh(item);
+      if (batch.length > 0 && sum + added > weight) {
+        yield batch;
+        batch = [];
+        sum = 0;
+      }
       batch.push(item);
-      sum += weigh(item);
+      sum += added;
       if (batch.length >= most || sum >= weight) {
         yield batch;
         batch = [];
@@ -72,6 +78,19 @@ export async function* batched<Item>(
   }
   if (batch.length > 0) yield batch;
   if (failure) throw failure.error;
+}
+
+/**
+ * Divides each group of the source into such batches. Nothing is kept back until more comes: what one group
+ * brought is passed on before the next is asked for.
+ */
+export async function* batchedEach<Item>(
+  groups: AsyncIterable<Iterable<Item>>,
+  most: number,
+  weight: number,
+  weigh: (item: Item) => number,
+): AsyncGenerator<Item[]> {
+  for await (const group of groups) yield* batched(group, most, weight, weigh);
 }
 
 /** A small bounded queue between the workers and the one who takes their results. */

@@ -1,235 +1,168 @@
 /**
- * The spool: where fetched content lies while detectors look at it. A private directory on tmpfs with a
- * bound on its bytes; one file per content, named by the host. Whoever begins a content waits until there is
- * room for it, and as long as it waits it reads nothing from its guest.
+ * The spool: where fetched content lies while detectors look at it. Contents lie in a private directory on
+ * tmpfs, one file per content, named by the host; those that are large beside it lie in a second one on disk.
+ * Each has a bound on its bytes, which scans share fairly (see room.ts).
  *
- * File operations are synchronous on purpose: on tmpfs they are memory copies of microseconds, and a
- * trip through the thread pool costs more than the work.
+ * Who fetches asks for the room of a whole request before it sends it, and waits for that alone: as long as it
+ * waits, it reads nothing from its guest, and a request that was sent never waits for room.
+ *
+ * File operations on tmpfs are synchronous on purpose: they are memory copies of microseconds, and a trip
+ * through the thread pool costs more than the work.
  */
-import { createHash, type Hash } from 'node:crypto';
-import { closeSync, mkdtempSync, openSync, rmSync, unlinkSync, writeSync } from 'node:fs';
-import { join } from 'node:path';
-import type { ContentSummary, DigestName } from '../api/index.ts';
+import { mkdirSync } from 'node:fs';
+import type { DigestName } from '../api/index.ts';
 import { ScanError } from '../error.ts';
+import { type Arrival, takenBack } from './arrival.ts';
+import { Room } from './room.ts';
+import { SpoolDirectory } from './spool-directory.ts';
+import { type Place, PlaceShare } from './spool-place.ts';
 
-/** Bytes of `ContentSummary.head`. */
-const HEAD_BYTES = 32;
-
-export interface Content extends ContentSummary {
-  /** A host file, to be read only. */
-  readonly path: string;
-  /** Removes the file and gives its room back. May be called again. */
-  release(): void;
-}
+export type { Content } from './arrival.ts';
 
 /** Where contents can be put. */
 export interface Intake {
   /** The largest content that can ever enter. */
   readonly largest: number;
-  /** Begins a content of at most `bytes`, as soon as there is room. Rejects with the signal's reason. */
-  begin(bytes: number, digests: readonly DigestName[], signal: AbortSignal): Promise<Arrival>;
+  /** The setting that says so. */
+  readonly limit: 'spool.bytes' | 'spool.overflow';
+  /** Resolves as soon as there is room for contents of these sizes, all at once. Rejects with the signal's reason. */
+  admit(sizes: readonly number[], signal: AbortSignal): Promise<Admission>;
 }
 
-export class Spool implements Intake, Disposable {
-  private readonly directory: string;
-  private readonly bound: number;
-  private used = 0;
-  private serial = 0;
-  private waiting: { bytes: number; enter: () => void }[] = [];
+/** Room for some contents; what they did not take is given back when it is disposed of. */
+export interface Admission extends Disposable {
+  /** Begins a content of at most `bytes`. Undefined when that is more than was asked for and there is no more room now. */
+  begin(bytes: number, digests: readonly DigestName[]): Arrival | undefined;
+}
 
-  private constructor(directory: string, bound: number) {
-    this.directory = directory;
-    this.bound = bound;
+/** Where contents go that are too large to lie in memory. */
+export interface Overflow {
+  /** Made when it is not there. */
+  readonly directory: string;
+  readonly bytes: number;
+}
+
+export class Spool implements Disposable {
+  private readonly memory: Place;
+  private readonly disk: Place | undefined;
+  private serial = 0;
+
+  private constructor(memory: Place, disk?: Place) {
+    this.memory = memory;
+    this.disk = disk;
   }
 
-  /** Makes a private directory below `parent`; throws ScanError `spool-failed`. */
-  static create(parent: string, bound: number): Spool {
+  /** Makes private directories, and removes those that crashes left behind; throws ScanError `spool-failed`. */
+  static create(parent: string, bound: number, overflow?: Overflow): Spool {
+    const memory = place(
+      parent,
+      bound,
+      false,
+      `cannot make a spool below ${parent}: set spool.directory to a tmpfs`,
+    );
+    if (!overflow) return new Spool(memory);
     try {
-      return new Spool(mkdtempSync(join(parent, 'lazaret-spool-')), bound);
-    } catch (cause) {
-      throw new ScanError(
-        'spool-failed',
-        `cannot make a spool below ${parent}: set spool.directory to a tmpfs`,
-        {
-          cause,
-        },
-      );
+      return new Spool(memory, diskPlace(overflow));
+    } catch (error) {
+      memory.directory[Symbol.dispose]();
+      throw error;
     }
   }
 
   get bytesHeld(): number {
-    return this.used;
+    return this.memory.room.bytesHeld + (this.disk?.room.bytesHeld ?? 0);
   }
 
-  /** Half of it: beside such a content there is always room for what is gathered to be judged together. */
+  /** In memory half of it at most: beside one such content others still go on. */
+  get largestInMemory(): number {
+    return Math.floor(this.memory.room.bound / 2);
+  }
+
   get largest(): number {
-    return Math.floor(this.bound / 2);
+    return Math.max(this.largestInMemory, this.disk?.room.bound ?? 0);
   }
 
-  async begin(bytes: number, digests: readonly DigestName[], signal: AbortSignal): Promise<Arrival> {
-    if (bytes > this.largest) throw new ScanError('spool-failed', `${bytes} bytes cannot fit into the spool`);
-    signal.throwIfAborted();
-    if (this.waiting.length > 0 || this.used + bytes > this.bound) await this.room(bytes, signal);
-    else this.used += bytes;
-    this.serial += 1;
-    return new Arrival(join(this.directory, String(this.serial)), bytes, digests, (returned) =>
-      this.giveBack(returned),
-    );
+  get limit(): Intake['limit'] {
+    return this.disk ? 'spool.overflow' : 'spool.bytes';
   }
 
   /** The part of one scan: what the scan left in it, however it ended, is gone when the part is disposed of. */
   share(): SpoolShare {
-    return new SpoolShare(this);
+    const { memory, disk } = this;
+    const nextName = () => String(++this.serial);
+    return new SpoolShare(this, new PlaceShare(memory, nextName), disk && new PlaceShare(disk, nextName));
   }
 
   [Symbol.dispose](): void {
-    rmSync(this.directory, { recursive: true, force: true });
+    this.memory.directory[Symbol.dispose]();
+    this.disk?.directory[Symbol.dispose]();
   }
+}
 
-  private room(bytes: number, signal: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const place = {
-        bytes,
-        enter: () => {
-          signal.removeEventListener('abort', leave);
-          resolve();
-        },
-      };
-      const leave = () => {
-        this.waiting = this.waiting.filter((other) => other !== place);
-        reject(signal.reason);
-        this.giveBack(0);
-      };
-      signal.addEventListener('abort', leave, { once: true });
-      this.waiting.push(place);
-    });
+function place(parent: string, bound: number, slow: boolean, complaint: string): Place {
+  try {
+    return { directory: SpoolDirectory.create(parent), room: new Room(bound), slow };
+  } catch (cause) {
+    throw new ScanError('spool-failed', complaint, { cause });
   }
+}
 
-  /** First come, first served: a large content is not starved by small ones. */
-  private giveBack(bytes: number): void {
-    this.used -= bytes;
-    for (let next = this.waiting[0]; next && this.used + next.bytes <= this.bound; next = this.waiting[0]) {
-      this.waiting.shift();
-      this.used += next.bytes;
-      next.enter();
-    }
+function diskPlace({ directory, bytes }: Overflow): Place {
+  const complaint = `cannot make a spool below ${directory}: set spool.overflow.directory to one that can be written`;
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+  } catch (cause) {
+    throw new ScanError('spool-failed', complaint, { cause });
   }
+  return place(directory, bytes, true, complaint);
 }
 
 export class SpoolShare implements Intake, Disposable {
   private readonly spool: Spool;
-  private readonly arrivals = new Set<Arrival>();
+  private readonly memory: PlaceShare;
+  private readonly disk: PlaceShare | undefined;
   private ended = false;
 
-  constructor(spool: Spool) {
+  constructor(spool: Spool, memory: PlaceShare, disk: PlaceShare | undefined) {
     this.spool = spool;
+    this.memory = memory;
+    this.disk = disk;
   }
 
   get largest(): number {
     return this.spool.largest;
   }
 
-  async begin(bytes: number, digests: readonly DigestName[], signal: AbortSignal): Promise<Arrival> {
-    const arrival = await this.spool.begin(bytes, digests, signal);
-    if (this.ended) {
-      arrival.discard();
-      throw takenBack();
-    }
-    this.arrivals.add(arrival);
-    arrival.onGone = () => this.arrivals.delete(arrival);
-    return arrival;
+  get limit(): Intake['limit'] {
+    return this.spool.limit;
+  }
+
+  async admit(sizes: readonly number[], signal: AbortSignal): Promise<Admission> {
+    const { largest, largestInMemory } = this.spool;
+    const tooLarge = sizes.find((size) => size > largest);
+    if (tooLarge !== undefined)
+      throw new ScanError('spool-failed', `${tooLarge} bytes cannot fit into the spool`);
+    using stack = new DisposableStack();
+    // Always in this order, so that nobody waits for one place who holds what others wait for in the other.
+    const inMemory = stack.use(
+      await this.memory.reserve(sum(sizes.filter((size) => size <= largestInMemory)), signal),
+    );
+    const onDisk =
+      this.disk &&
+      stack.use(await this.disk.reserve(sum(sizes.filter((size) => size > largestInMemory)), signal));
+    if (this.ended) throw takenBack();
+    const held = stack.move();
+    return {
+      begin: (bytes, digests) => (bytes > largestInMemory ? onDisk : inMemory)?.begin(bytes, digests),
+      [Symbol.dispose]: () => held.dispose(),
+    };
   }
 
   [Symbol.dispose](): void {
     this.ended = true;
-    for (const arrival of this.arrivals) arrival.discard();
+    this.memory[Symbol.dispose]();
+    this.disk?.[Symbol.dispose]();
   }
 }
 
-const takenBack = () => new ScanError('spool-failed', 'the scan that this content was for has ended');
-
-/** A content on its way into the spool; hashed as it comes. Ends with `finish` or `discard`. */
-export class Arrival {
-  /** Called once, when nothing of it is left in the spool. */
-  onGone: (() => void) | undefined;
-  private readonly path: string;
-  private readonly hashes: (readonly [DigestName, Hash])[];
-  private readonly giveBack: (bytes: number) => void;
-  private reserved: number;
-  private size = 0;
-  private head: Buffer = Buffer.alloc(0);
-  private descriptor: number | undefined;
-  private written = false;
-  private gone = false;
-
-  constructor(
-    path: string,
-    reserved: number,
-    digests: readonly DigestName[],
-    giveBack: (bytes: number) => void,
-  ) {
-    this.path = path;
-    this.reserved = reserved;
-    this.giveBack = giveBack;
-    const names = new Set<DigestName>(['sha256', ...digests]);
-    this.hashes = [...names].map((name) => [name, createHash(name)] as const);
-  }
-
-  /** Takes the next bytes; the caller may reuse them when it returns. Throws ScanError `spool-failed`. */
-  write(bytes: Uint8Array): void {
-    this.size += bytes.length;
-    if (this.size > this.reserved) {
-      throw new ScanError(
-        'spool-failed',
-        `a content has more than the ${this.reserved} bytes that it announced`,
-      );
-    }
-    if (this.head.length < HEAD_BYTES) {
-      this.head = Buffer.concat([this.head, bytes.subarray(0, HEAD_BYTES - this.head.length)]);
-    }
-    for (const [, hash] of this.hashes) hash.update(bytes);
-    this.writeFile(bytes);
-  }
-
-  finish(): Content {
-    this.writeFile(new Uint8Array());
-    this.closeFile();
-    this.giveBack(this.reserved - this.size);
-    this.reserved = this.size;
-    const digests = Object.fromEntries(this.hashes.map(([name, hash]) => [name, hash.digest('hex')]));
-    const { path, size, head } = this;
-    return { path, size, head, digests: digests as Content['digests'], release: () => this.discard() };
-  }
-
-  /** Removes what there is of it. May be called again. */
-  discard(): void {
-    if (this.gone) return;
-    this.gone = true;
-    this.closeFile();
-    if (this.written) unlinkSync(this.path);
-    this.giveBack(this.reserved);
-    this.onGone?.();
-  }
-
-  private writeFile(bytes: Uint8Array): void {
-    if (this.gone) throw takenBack();
-    try {
-      this.descriptor ??= openSync(this.path, 'wx', 0o400);
-      this.written = true;
-      for (let at = 0; at < bytes.length; ) at += writeSync(this.descriptor, bytes, at);
-    } catch (cause) {
-      throw new ScanError(
-        'spool-failed',
-        `cannot write to the spool at ${this.path}: is its file system full?`,
-        {
-          cause,
-        },
-      );
-    }
-  }
-
-  private closeFile(): void {
-    if (this.descriptor !== undefined) closeSync(this.descriptor);
-    this.descriptor = undefined;
-  }
-}
+const sum = (sizes: readonly number[]): number => sizes.reduce((total, size) => total + size, 0);

@@ -7,6 +7,7 @@ import { compose } from '../../core/container.ts';
 import type { OcsfEvent } from '../../core/events/sink.ts';
 import { bareSocket } from '../../core/hypervisor/sockets.ts';
 import type { ScanHooks, ScanReport } from '../../core/scan/report.ts';
+import { LOCK } from '../../core/scan/spool-directory.ts';
 import type { Services } from '../../core/services.ts';
 import { ActionJournal } from '../../core/store/action-journal.ts';
 import { StateDatabase } from '../../core/store/database.ts';
@@ -105,7 +106,7 @@ export class TestEngine implements AsyncDisposable {
   /** Contents that are still in the spool. */
   spooled(): string[] {
     return readdirSync(this.settings.spool.directory).flatMap((share) =>
-      readdirSync(join(this.settings.spool.directory, share)),
+      readdirSync(join(this.settings.spool.directory, share)).filter((name) => name !== LOCK),
     );
   }
 
