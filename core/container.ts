@@ -5,6 +5,7 @@
 import 'reflect-metadata';
 import { join } from 'node:path';
 import { type DependencyContainer, container as root } from 'tsyringe';
+import clamav from '../plugins/detectors/clamav/index.ts';
 import hashset from '../plugins/detectors/hashset/index.ts';
 import processOrigin from '../plugins/detectors/process-origin/index.ts';
 import yara from '../plugins/detectors/yara/index.ts';
@@ -41,7 +42,7 @@ import { TOKENS } from './tokens.ts';
 import { type OpenSession, VmSession } from './vm-session.ts';
 
 /** The plugins that come with Lazaret. A line here and a folder is all that one takes. */
-export const BUILT_IN = [yara, hashset, processOrigin, stopProcess, containFile, deleteFile, filePolicy];
+export const BUILT_IN = [yara, clamav, hashset, processOrigin, stopProcess, containFile, deleteFile, filePolicy];
 
 /** What the core itself has a use for, besides what plugins require. */
 const CORE_NEEDS: readonly InstructionName[] = [

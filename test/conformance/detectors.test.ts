@@ -1,7 +1,10 @@
 import path from 'node:path';
+import { afterAll, beforeAll, describe } from 'vitest';
+import clamav from '../../plugins/detectors/clamav/index.ts';
 import hashset from '../../plugins/detectors/hashset/index.ts';
 import processOrigin from '../../plugins/detectors/process-origin/index.ts';
 import yara from '../../plugins/detectors/yara/index.ts';
+import { hasClamd, TestClamd } from '../clamd.ts';
 import { detectorSuite } from './detector.suite.ts';
 import { setUp } from './set-up.ts';
 import { fileSubject, processSubject } from './subjects.ts';
@@ -20,6 +23,28 @@ for (const engine of ['auto', 'wasm']) {
     },
   });
 }
+
+describe.runIf(hasClamd())('with a clamd', () => {
+  let clamd: TestClamd;
+  beforeAll(async () => {
+    clamd = await TestClamd.start({
+      databases: {
+        'marker.ndb': `Test.Marker:0:*:${Buffer.from('lazaret-inert-clamav-marker').toString('hex')}\n`,
+      },
+    });
+  });
+  afterAll(() => clamd[Symbol.asyncDispose]());
+
+  detectorSuite('clamav', {
+    open: () => setUp(clamav, { socket: clamd.socket, config: clamd.configFile }),
+    samples: {
+      malicious: fileSubject(fixture('clamav', 'marked.txt')),
+      clean: fileSubject(fixture('clamav', 'clean.txt')),
+      malformed: ['empty', 'broken.zip'].map((name) => fileSubject(fixture('clamav', name))),
+      vanished: fileSubject(fixture('clamav', 'never-was')),
+    },
+  });
+});
 
 detectorSuite('hashset', {
   open: () => setUp(hashset, { lists: [fixture('hashset', 'known.txt')] }),
