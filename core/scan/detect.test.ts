@@ -115,3 +115,104 @@ it('asks no detector more often at once than it allows', async () => {
   );
   expect(most).toBe(2);
 });
+
+describe('scans that share a detector', () => {
+  const { signal } = new AbortController();
+  const turn = () => new Promise((resolve) => setImmediate(resolve));
+
+  /** A detector that holds each batch until it is let go, and notes the order in which batches begin. */
+  function held(overrides: Partial<Detector> = {}) {
+    const begun: string[] = [];
+    const letGo: (() => void)[] = [];
+    const shared = detector(async function* (subjects) {
+      begun.push(subjects[0]?.id ?? '');
+      await new Promise<void>((resolve) => letGo.push(resolve));
+      yield* clean(subjects);
+    }, overrides);
+    const scan = () => new Detection([{ id: 'shared', detector: shared }]);
+    /** Ends the batches under way, one after the other, until none is left. */
+    const finish = async () => {
+      for (let next = letGo.shift(); next; next = letGo.shift()) {
+        next();
+        await turn();
+      }
+    };
+    return { begun, letGo, scan, finish };
+  }
+
+  it('ask it no more often at once, together, than it allows', async () => {
+    const { begun, scan, finish } = held({ concurrency: 2 });
+    const asked = Array.from({ length: 5 }, (_, number) => scan().verdicts([subject(`s${number}`)], signal));
+    await turn();
+    expect(begun).toHaveLength(2);
+    await finish();
+    expect((await Promise.all(asked)).map((verdicts) => verdicts.size)).toEqual([1, 1, 1, 1, 1]);
+  });
+
+  it('take turns, however much each has', async () => {
+    const { begun, scan, finish } = held();
+    const [large, small, other] = [scan(), scan(), scan()];
+    const ask = (of: Detection, ...ids: string[]) => ids.map((id) => of.verdicts([subject(id)], signal));
+    const asked = [
+      ...ask(large, 'l1', 'l2', 'l3', 'l4', 'l5'),
+      ...ask(small, 's1', 's2'),
+      ...ask(other, 'o1'),
+    ];
+    await turn();
+    await finish();
+    await Promise.all(asked);
+    expect(begun).toEqual(['l1', 'l2', 's1', 'o1', 'l3', 's2', 'l4', 'l5']);
+  });
+
+  it('do not wait for the detector of another', async () => {
+    const stuck = held();
+    void stuck.scan().verdicts([subject('a')], signal);
+    expect(await verdictOf(detector(clean))).toEqual({ state: 'clean' });
+  });
+
+  it('go on when one is cancelled: while it waits for its turn', async () => {
+    const { begun, scan, finish } = held();
+    const stop = new AbortController();
+    const first = scan().verdicts([subject('first')], signal);
+    const gone = scan().verdicts([subject('gone')], stop.signal);
+    const next = scan().verdicts([subject('next')], signal);
+    await turn();
+    stop.abort();
+    expect((await gone).get('gone')).toMatchObject({ unfinished: { reason: 'cancelled' } });
+    await finish();
+    expect((await first).get('first')).toEqual({ state: 'clean' });
+    expect((await next).get('next')).toEqual({ state: 'clean' });
+    expect(begun).toEqual(['first', 'next']);
+  });
+
+  it('go on when one is cancelled: while the detector works for it and does not heed the signal', async () => {
+    const { begun, scan, finish } = held();
+    const stop = new AbortController();
+    const gone = scan().verdicts([subject('gone')], stop.signal);
+    const next = scan().verdicts([subject('next')], signal);
+    await turn();
+    stop.abort();
+    expect((await gone).get('gone')).toMatchObject({ unfinished: { reason: 'cancelled' } });
+    await turn();
+    expect(begun).toEqual(['gone']);
+    await finish();
+    expect((await next).get('next')).toEqual({ state: 'clean' });
+  });
+
+  it('keep what a detector answered before they were cancelled, and nothing after', async () => {
+    const stop = new AbortController();
+    const more = Promise.withResolvers<void>();
+    const slow = detector(async function* () {
+      yield { subject: 'a', detections: [{ judgement: 'malicious', name: 'A' }] };
+      stop.abort();
+      await more.promise;
+      yield { subject: 'b', detections: [{ judgement: 'malicious', name: 'B' }] };
+    });
+    const detection = new Detection([{ id: 'slow', detector: slow }]);
+    const verdicts = await detection.verdicts([subject('a'), subject('b')], stop.signal);
+    more.resolve();
+    await turn();
+    expect(verdicts.get('a')).toMatchObject({ state: 'malicious' });
+    expect(verdicts.get('b')).toMatchObject({ state: 'unscanned', unfinished: { reason: 'cancelled' } });
+  });
+});
