@@ -16,6 +16,7 @@ import {
   checkState,
 } from './checkup.ts';
 import { EXIT } from './exit.ts';
+import { checkPlugins, type Examinable } from './plugin-checkup.ts';
 import { type Context, perform, type Run } from './run.ts';
 import type { Paint } from './style.ts';
 import { columnsOf, harmless, pad } from './text.ts';
@@ -30,10 +31,12 @@ export function registerDoctor(program: Command, context: Context): void {
 async function doctor(run: Run, context: Context): Promise<number> {
   const { plugins, checks: loading } = await loadPlugins(context);
   const { settings, checks: configuration } = await checkConfiguration(run.options.config, plugins);
+  const own = run.withState(settings);
   const checks = [
     ...loading,
     ...configuration,
-    ...(await examine(run.withState(settings), run.io.env.PATH ?? '')),
+    ...(await examine(own, run.io.env.PATH ?? '')),
+    ...(await checkPlugins(plugins ?? [], own)),
   ];
   if (run.json) for (const check of checks) run.printJson(check);
   else run.io.stdout.write(renderChecks(checks, run.paint));
@@ -41,9 +44,7 @@ async function doctor(run: Run, context: Context): Promise<number> {
 }
 
 /** Plugins that cannot even be loaded are no reason not to look at the rest. */
-async function loadPlugins(
-  context: Context,
-): Promise<{ plugins?: readonly Configurable[]; checks: Check[] }> {
+async function loadPlugins(context: Context): Promise<{ plugins?: readonly Examinable[]; checks: Check[] }> {
   try {
     return { plugins: await context.plugins(), checks: [] };
   } catch (error) {

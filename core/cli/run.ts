@@ -2,7 +2,7 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { Logger } from '../api/index.ts';
-import { type Configurable, loadSettings, type Settings } from '../config/index.ts';
+import { loadSettings, type Settings } from '../config/index.ts';
 import { NdjsonSink } from '../events/ndjson.ts';
 import type { EventSink } from '../events/sink.ts';
 import type { StartEngine } from './engine.ts';
@@ -10,6 +10,7 @@ import { exitCodeOf, renderError } from './error.ts';
 import { EXIT } from './exit.ts';
 import type { Io } from './io.ts';
 import { jsonLine } from './json.ts';
+import type { Examinable } from './plugin-checkup.ts';
 import { ProgressBar } from './progress.ts';
 import { type Paint, paintFor, type Shade } from './style.ts';
 import { type Column, renderTable } from './table.ts';
@@ -19,7 +20,7 @@ import { harmless } from './text.ts';
 export interface Context {
   readonly io: Io;
   /** The plugins that a configuration can name. */
-  plugins(): Promise<readonly Configurable[]>;
+  plugins(): Promise<readonly Examinable[]>;
   readonly startEngine: StartEngine;
 }
 

@@ -13,7 +13,8 @@ const DAY_MS = 24 * 60 * 60 * 1000;
 const OLD_DAYS = 3;
 
 export async function checkClamav({ options }: PluginContext<ClamavOptions>): Promise<Checkup[]> {
-  const reached = await reachClamd(options);
+  // Without a place for files nothing is put there.
+  const reached = await reachClamd({ ...options, databaseDirectory: undefined });
   try {
     await reached.survey.refresh();
     const { known, fault } = reached.survey;
