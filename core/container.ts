@@ -42,7 +42,16 @@ import { TOKENS } from './tokens.ts';
 import { type OpenSession, VmSession } from './vm-session.ts';
 
 /** The plugins that come with Lazaret. A line here and a folder is all that one takes. */
-export const BUILT_IN = [yara, clamav, hashset, processOrigin, stopProcess, containFile, deleteFile, filePolicy];
+export const BUILT_IN = [
+  yara,
+  clamav,
+  hashset,
+  processOrigin,
+  stopProcess,
+  containFile,
+  deleteFile,
+  filePolicy,
+];
 
 /** What the core itself has a use for, besides what plugins require. */
 const CORE_NEEDS: readonly InstructionName[] = [
@@ -66,7 +75,7 @@ export async function compose(settings: Settings, options: ServiceOptions): Prom
   const plugins = started.adopt(await PluginRegistry.open(BUILT_IN, settings.plugins, context), (opened) =>
     opened.close(),
   );
-  const spool = started.use(Spool.create(settings.spool.directory, settings.spool.bytes));
+  const spool = started.use(createSpool(settings));
 
   container.registerInstance(TOKENS.settings, settings);
   container.registerInstance(TOKENS.logger, options.logger);
@@ -85,6 +94,11 @@ export async function compose(settings: Settings, options: ServiceOptions): Prom
     patcher: container.resolve(Patcher),
     close: () => running.disposeAsync(),
   };
+}
+
+function createSpool({ state, spool: { directory, bytes, overflow } }: Settings): Spool {
+  const onDisk = { directory: overflow.directory ?? join(state, 'spool'), bytes: overflow.bytes };
+  return Spool.create(directory, bytes, overflow.enabled ? onDisk : undefined);
 }
 
 /** The database's tables, the vault, and those who act upon guests. */

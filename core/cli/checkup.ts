@@ -32,7 +32,10 @@ export function checkNode(version: string): Check {
 }
 
 /** The spool's file system must hold the spool, and should be memory. */
-export async function checkSpool({ directory, bytes }: Settings['spool']): Promise<Check> {
+export async function checkSpool({
+  directory,
+  bytes,
+}: Pick<Settings['spool'], 'directory' | 'bytes'>): Promise<Check> {
   const name = 'spool';
   try {
     await access(directory, constants.W_OK);

@@ -35,11 +35,26 @@ function isGuestPath(text: string): boolean {
 /** A mapping in which unknown keys are errors; left out, it is as if empty. */
 const mapping = <Shape extends z.ZodRawShape>(shape: Shape) => z.strictObject(shape, { error: 'a mapping' });
 
+const overflow = mapping({
+  enabled: flag().default(true).describe('Let larger content wait on disk; without it, it is unscanned.'),
+  directory: hostPath().optional().describe('A directory on disk. Default: spool, in the state directory.'),
+  bytes: bytes()
+    .prefault('4GiB')
+    .describe('How much content may wait there at once, over all scans; none is larger.'),
+});
+
 const spool = mapping({
   directory: hostPath()
     .default('/dev/shm')
     .describe('Where content waits for its scan. A file system in memory keeps scans fast.'),
   bytes: bytes().prefault('512MiB').describe('How much content may wait at once, over all scans.'),
+  overflow: overflow.prefault({}).describe('Where content waits that is larger than half of that.'),
+});
+
+const scan = mapping({
+  guestsAtOnce: wholeNumber()
+    .optional()
+    .describe('How many guests are scanned at once. Default: one for each core, at least 2, at most 8.'),
 });
 
 const inventory = mapping({
@@ -132,6 +147,7 @@ export const settingsSchema = mapping({
     .default('/var/lib/lazaret')
     .describe('The state directory: identities, findings, journal, vault. Readable by its owner alone.'),
   spool: spool.prefault({}).describe('Content on its way from guests to detectors.'),
+  scan: scan.prefault({}).describe('How scans share this host.'),
   policy: policy.prefault({}).describe('What may be looked at, and what may be done.'),
   vms: vms.default([]).describe('VMs whose channel is a known socket.'),
   plugins: z.record(pluginId(), plugin, { error: 'a mapping' }).default({}).describe('Options by plugin id.'),

@@ -4,22 +4,18 @@
  * wait for one with a million.
  */
 import type { Answer, Detector, Subject, UnscannedReason } from '../api/index.ts';
-
-/** Whose turn it is: the same object for all that one scan asks. */
-export type Asker = object;
+import { type Asker, Turns } from './turns.ts';
 
 export class Lane {
   /** A detector has one lane wherever it is asked from, and it is gone with the detector. */
   private static readonly all = new WeakMap<Detector, Lane>();
 
   private readonly detector: Detector;
-  private free: number;
-  /** Those who wait, by scan; the scan whose turn is next comes first. */
-  private readonly waiting = new Map<Asker, (() => void)[]>();
+  private readonly turns: Turns;
 
   private constructor(detector: Detector) {
     this.detector = detector;
-    this.free = detector.concurrency;
+    this.turns = new Turns(detector.concurrency);
   }
 
   static of(detector: Detector): Lane {
@@ -47,7 +43,7 @@ export class Lane {
     asker: Asker,
     signal: AbortSignal,
   ): Promise<{ readonly error: unknown } | undefined> {
-    if (!(await this.enter(asker, signal))) return undefined;
+    if (!(await this.turns.enter(asker, signal))) return undefined;
     try {
       const open = new Set(subjects.map(({ id }) => id));
       for await (const answer of this.detector.detect(subjects, signal)) {
@@ -57,44 +53,8 @@ export class Lane {
     } catch (error) {
       return { error };
     } finally {
-      this.leave();
+      this.turns.leave();
     }
-  }
-
-  /** False when the signal was aborted before there was a place. */
-  private async enter(asker: Asker, signal: AbortSignal): Promise<boolean> {
-    if (signal.aborted) return false;
-    if (this.free > 0) {
-      this.free -= 1;
-      return true;
-    }
-    const { promise, resolve } = Promise.withResolvers<boolean>();
-    const proceed = (): void => resolve(true);
-    const giveUp = (): void => {
-      this.withdraw(asker, proceed);
-      resolve(false);
-    };
-    this.waiting.set(asker, [...(this.waiting.get(asker) ?? []), proceed]);
-    signal.addEventListener('abort', giveUp, { once: true });
-    return promise.finally(() => signal.removeEventListener('abort', giveUp));
-  }
-
-  private leave(): void {
-    const [next] = this.waiting;
-    if (!next) {
-      this.free += 1;
-      return;
-    }
-    const [asker, [proceed, ...others]] = next;
-    this.waiting.delete(asker);
-    if (others.length > 0) this.waiting.set(asker, others);
-    proceed?.();
-  }
-
-  private withdraw(asker: Asker, proceed: () => void): void {
-    const others = this.waiting.get(asker)?.filter((other) => other !== proceed) ?? [];
-    if (others.length > 0) this.waiting.set(asker, others);
-    else this.waiting.delete(asker);
   }
 }
 

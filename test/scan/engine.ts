@@ -134,7 +134,7 @@ function settingsIn(directory: string, { policy, spoolBytes, rules = {} }: Engin
   return {
     ...base,
     state: join(directory, 'state'),
-    spool: { directory: spool, bytes: spoolBytes ?? base.spool.bytes },
+    spool: { ...base.spool, directory: spool, bytes: spoolBytes ?? base.spool.bytes },
     policy: { ...base.policy, ...policy },
     plugins: {
       yara: { enabled: true, rules: [ruleFolder], processes: 1 },
