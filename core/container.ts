@@ -24,6 +24,9 @@ import { NeverTouch } from './control/never-touch.ts';
 import { Quarantine } from './control/quarantine.ts';
 import { Vault } from './control/vault.ts';
 import type { EventSink } from './events/sink.ts';
+import { activeFiles, Packs } from './pack/packs.ts';
+import { PackShelf } from './pack/shelf.ts';
+import { KNOWN_GOOD } from './pack/trial.ts';
 import { PatchApplier } from './patch/apply.ts';
 import { Patcher } from './patch/patcher.ts';
 import { PluginRegistry } from './plugin/registry.ts';
@@ -34,6 +37,7 @@ import type { ServiceOptions, Services } from './services.ts';
 import { ActionJournal } from './store/action-journal.ts';
 import { StateDatabase } from './store/database.ts';
 import { FindingStore } from './store/findings.ts';
+import { PackStore } from './store/packs.ts';
 import { PatchStore } from './store/patches.ts';
 import { ScanStore } from './store/scans.ts';
 import { VaultIndex } from './store/vault-index.ts';
@@ -72,8 +76,12 @@ export async function compose(settings: Settings, options: ServiceOptions): Prom
     cache: join(settings.state, 'cache'),
     signal: stop.signal,
   };
-  const plugins = started.adopt(await PluginRegistry.open(BUILT_IN, settings.plugins, context), (opened) =>
-    opened.close(),
+  const store = new PackStore(database);
+  const shelf = new PackShelf(join(settings.state, 'packs'));
+  const signatures = await activeFiles(shelf, store.list(), Date.now());
+  const plugins = started.adopt(
+    await PluginRegistry.open(BUILT_IN, settings.plugins, context, signatures),
+    (opened) => opened.close(),
   );
   const spool = started.use(createSpool(settings));
 
@@ -84,6 +92,17 @@ export async function compose(settings: Settings, options: ServiceOptions): Prom
   container.registerInstance(TOKENS.identity, await loadIdentity(settings.state));
   container.registerInstance(TOKENS.plugins, plugins);
   container.registerInstance(TOKENS.spool, spool);
+  const packs = new Packs({
+    shelf,
+    store,
+    plugins,
+    trusted: settings.packs.trusted,
+    knownGood: KNOWN_GOOD,
+    builtIn: [],
+    clock: Date.now,
+    logger: options.logger,
+  });
+  container.registerInstance(TOKENS.packs, packs);
   registerState(container, settings.state, database);
   container.register(TOKENS.openSession, { useValue: sessionOpener(container) });
 
@@ -92,6 +111,7 @@ export async function compose(settings: Settings, options: ServiceOptions): Prom
     scanner: container.resolve(Scanner),
     quarantine: container.resolve(GuestQuarantine),
     patcher: container.resolve(Patcher),
+    packs,
     close: () => running.disposeAsync(),
   };
 }

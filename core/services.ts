@@ -1,6 +1,7 @@
 import type { Logger } from './api/index.ts';
 import type { Domain } from './channel/session.ts';
 import type { EventSink } from './events/sink.ts';
+import type { PackChange } from './pack/packs.ts';
 import type { PatchReport } from './patch/apply.ts';
 import type { ScanHooks, ScanReport, ScanRequest } from './scan/report.ts';
 
@@ -20,6 +21,14 @@ export interface Services {
       bundle: string,
       options: { readonly dryRun: boolean; readonly signal: AbortSignal },
     ): Promise<PatchReport>;
+  };
+  readonly packs: {
+    /** Verifies, tries and uses the pack at `path`, an archive or a directory. */
+    install(path: string, signal: AbortSignal): Promise<PackChange>;
+    /** Goes back to the version before. */
+    rollback(vendor: string, id: string, signal: AbortSignal): Promise<PackChange>;
+    /** Takes up what the state directory names as in use. */
+    reload(): Promise<void>;
   };
   close(): Promise<void>;
 }

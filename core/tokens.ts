@@ -9,6 +9,7 @@ export const TOKENS = {
   events: Symbol('events'),
   identity: Symbol('identity'),
   plugins: Symbol('plugins'),
+  packs: Symbol('packs'),
   spool: Symbol('spool'),
   vms: Symbol('vms'),
   scans: Symbol('scans'),

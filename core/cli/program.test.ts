@@ -125,6 +125,11 @@ async function lazaret(
           calls.push(`purge ${id}`);
         },
       },
+      packs: {
+        install: () => Promise.reject(new Error('not asked for')),
+        rollback: () => Promise.reject(new Error('not asked for')),
+        reload: () => Promise.reject(new Error('not asked for')),
+      },
       close: async () => {
         calls.push('close');
       },

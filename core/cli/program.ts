@@ -5,6 +5,7 @@ import { registerDemo } from './demo.ts';
 import { registerDoctor } from './doctor.ts';
 import { EXIT } from './exit.ts';
 import { registerFindings } from './findings.ts';
+import { registerPack } from './pack.ts';
 import { registerPatch } from './patch.ts';
 import { registerQuarantine } from './quarantine.ts';
 import type { Context } from './run.ts';
@@ -54,6 +55,7 @@ function buildProgram(version: string, context: Context): Command {
   registerFindings(program, context);
   registerQuarantine(program, context);
   registerPatch(program, context);
+  registerPack(program, context);
   registerConfig(program, context);
   registerDoctor(program, context);
   return program;

@@ -3,6 +3,7 @@ import { StoreError } from '../error.ts';
 import { ActionJournal } from '../store/action-journal.ts';
 import { StateDatabase } from '../store/database.ts';
 import { FindingStore } from '../store/findings.ts';
+import { PackStore } from '../store/packs.ts';
 import { PatchStore } from '../store/patches.ts';
 import { VaultIndex } from '../store/vault-index.ts';
 import { VmStore } from '../store/vms.ts';
@@ -13,6 +14,7 @@ export class State {
   readonly journal: ActionJournal;
   readonly vault: VaultIndex;
   readonly patches: PatchStore;
+  readonly packs: PackStore;
   private readonly database: StateDatabase;
 
   private constructor(database: StateDatabase) {
@@ -22,6 +24,7 @@ export class State {
     this.journal = new ActionJournal(database);
     this.vault = new VaultIndex(database);
     this.patches = new PatchStore(database);
+    this.packs = new PackStore(database);
   }
 
   /** Undefined when nothing was ever kept there. Throws StoreError. */

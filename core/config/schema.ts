@@ -142,6 +142,27 @@ const plugin = z.looseObject(
   { error: 'a mapping' },
 );
 
+const vendor = () => {
+  const error = 'a vendor: lower-case letters, digits and "-"';
+  return z.string({ error }).regex(/^[a-z0-9][a-z0-9-]{0,63}$/, { error });
+};
+
+const publicKey = () => {
+  const error = 'the second line of a minisign public key file';
+  return z.string({ error }).regex(/^RW[A-Za-z0-9+/]{54}$/, { error });
+};
+
+const trustedKey = mapping({
+  vendor: vendor().describe('The vendor whose packs this key signs, and no others.'),
+  key: publicKey().describe("The second line of the vendor's minisign public key file."),
+});
+
+const packs = mapping({
+  trusted: list(trustedKey)
+    .default([])
+    .describe("Vendors' keys. A pack that none of them signed is refused."),
+});
+
 export const settingsSchema = mapping({
   state: hostPath()
     .default('/var/lib/lazaret')
@@ -150,6 +171,7 @@ export const settingsSchema = mapping({
   scan: scan.prefault({}).describe('How scans share this host.'),
   policy: policy.prefault({}).describe('What may be looked at, and what may be done.'),
   vms: vms.default([]).describe('VMs whose channel is a known socket.'),
+  packs: packs.prefault({}).describe("Vendors' packs of signatures."),
   plugins: z.record(pluginId(), plugin, { error: 'a mapping' }).default({}).describe('Options by plugin id.'),
 });
 

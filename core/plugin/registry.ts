@@ -13,6 +13,7 @@ import {
   PluginError,
   type PluginKind,
   type PluginMeta,
+  type SignatureFile,
   type StandardSchema,
 } from '../api/index.ts';
 
@@ -40,55 +41,175 @@ export interface RegistryContext {
 
 type AnyReady = { [Kind in PluginKind]: ReadyPlugin<Kind> }[PluginKind];
 
-export class PluginRegistry {
+/** Detectors that stay usable until they are let go of, whatever is renewed meanwhile. */
+export interface HeldDetectors extends Disposable {
   readonly detectors: readonly ReadyPlugin<'detector'>[];
+}
+
+/** Plugins that were set up together; holders keep it from being closed. */
+interface Generation {
+  readonly ready: readonly AnyReady[];
+  holders: number;
+}
+
+export class PluginRegistry {
   readonly remediations: readonly ReadyPlugin<'remediation'>[];
   readonly patches: readonly ReadyPlugin<'patch'>[];
-  private readonly ready: readonly AnyReady[];
+  private readonly plugins: readonly AnyPlugin[];
+  private readonly settings: Readonly<Record<string, PluginSettings>>;
+  private readonly context: RegistryContext;
+  private signatures: readonly SignatureFile[];
+  private current: Generation;
+  private readonly live = new Set<Generation>();
+  private readonly closing: Promise<void>[] = [];
 
-  private constructor(ready: readonly AnyReady[]) {
-    this.ready = ready;
-    this.detectors = ready.filter((plugin) => plugin.meta.kind === 'detector') as ReadyPlugin<'detector'>[];
-    this.remediations = ready.filter(
-      (plugin) => plugin.meta.kind === 'remediation',
-    ) as ReadyPlugin<'remediation'>[];
-    this.patches = ready.filter((plugin) => plugin.meta.kind === 'patch') as ReadyPlugin<'patch'>[];
+  private constructor(
+    plugins: readonly AnyPlugin[],
+    settings: Readonly<Record<string, PluginSettings>>,
+    context: RegistryContext,
+    signatures: readonly SignatureFile[],
+    ready: readonly AnyReady[],
+  ) {
+    this.plugins = plugins;
+    this.settings = settings;
+    this.context = context;
+    this.signatures = signatures;
+    this.current = { ready, holders: 0 };
+    this.live.add(this.current);
+    this.remediations = ready.filter(isKind('remediation'));
+    this.patches = ready.filter(isKind('patch'));
   }
 
   /**
    * Sets up, all at once, the plugins that are enabled. One that configuration does not mention is used when
-   * it needs no options. Throws PluginError, and leaves none running, when a plugin cannot be set up.
+   * it needs no options; one that takes signature files, when there are some for it. Throws PluginError, and
+   * leaves none running, when a plugin cannot be set up.
    */
   static async open(
     plugins: readonly AnyPlugin[],
     settings: Readonly<Record<string, PluginSettings>>,
     context: RegistryContext,
+    signatures: readonly SignatureFile[] = [],
   ): Promise<PluginRegistry> {
     checkIds(plugins, settings);
-    const outcomes = await Promise.allSettled(
-      plugins.map((plugin) => setUp(plugin, settings[plugin.meta.id], context)),
-    );
-    const ready = outcomes.flatMap((outcome) =>
-      outcome.status === 'fulfilled' ? (outcome.value ?? []) : [],
-    );
-    const registry = new PluginRegistry(ready);
-    const failed = outcomes.find((outcome) => outcome.status === 'rejected');
-    if (failed === undefined) return registry;
-    await registry.close();
-    throw failed.reason;
+    const ready = await setUpAll(plugins, settings, context, signatures);
+    return new PluginRegistry(plugins, settings, context, signatures, ready);
+  }
+
+  /** Those of now. A scan uses `acquire`. */
+  get detectors(): readonly ReadyPlugin<'detector'>[] {
+    return this.current.ready.filter(isKind('detector'));
+  }
+
+  /** The detectors of now, which are not closed before the result is disposed of. */
+  acquire(): HeldDetectors {
+    const generation = this.current;
+    generation.holders++;
+    let held = true;
+    return {
+      detectors: generation.ready.filter(isKind('detector')),
+      [Symbol.dispose]: () => {
+        if (held) generation.holders--;
+        held = false;
+        this.retire(generation);
+      },
+    };
+  }
+
+  /**
+   * Sets new instances up of the detectors that take changed files, then swaps all at once. What was replaced
+   * is closed when nobody holds it any more. Throws PluginError, and then everything is as before.
+   */
+  async renew(signatures: readonly SignatureFile[]): Promise<void> {
+    const before = this.current;
+    const concerned = this.plugins.filter((plugin) => {
+      const then = filesFor(plugin, this.signatures);
+      return JSON.stringify(then) !== JSON.stringify(filesFor(plugin, signatures));
+    });
+    const ids = new Set(concerned.map(({ meta }) => meta.id));
+    const renewed = await setUpAll(concerned, this.settings, this.context, signatures);
+    const kept = before.ready.filter(({ id }) => !ids.has(id));
+    const order = new Map(this.plugins.map(({ meta }, index) => [meta.id, index]));
+    const ready = [...kept, ...renewed].sort((a, b) => (order.get(a.id) ?? 0) - (order.get(b.id) ?? 0));
+    this.current = { ready, holders: 0 };
+    this.live.add(this.current);
+    this.signatures = signatures;
+    this.retire(before);
+  }
+
+  /**
+   * Detectors set up apart, with these files and no others; the caller closes them. Options are those of
+   * configuration only where a plugin cannot do without. Throws PluginError.
+   */
+  async apart(signatures: readonly SignatureFile[]): Promise<readonly ReadyPlugin<'detector'>[]> {
+    const taking = this.plugins.filter((plugin) => filesFor(plugin, signatures).length > 0);
+    const bare: Record<string, PluginSettings> = {};
+    for (const { meta, options } of taking) {
+      const configured = this.settings[meta.id];
+      const alone = configured?.enabled !== false && 'options' in (await checkOptions(meta.id, options, {}));
+      if (configured && !alone) bare[meta.id] = configured;
+    }
+    const ready = await setUpAll(taking, bare, this.context, signatures);
+    return ready.filter(isKind('detector'));
   }
 
   /** The instructions that the plugins in use are of no use without. */
   needs(): Set<InstructionName> {
-    return new Set(this.ready.flatMap(({ requires }) => requires));
+    return new Set(this.current.ready.flatMap(({ requires }) => requires));
   }
 
   /** Closes every plugin, also when closing one fails; that error is thrown in the end. */
   async close(): Promise<void> {
-    const outcomes = await Promise.allSettled(this.detectors.map(({ instance }) => instance.close()));
-    const failed = outcomes.find((outcome) => outcome.status === 'rejected');
-    if (failed !== undefined) throw failed.reason;
+    const instances = new Set([...this.live].flatMap(({ ready }) => ready.filter(isKind('detector'))));
+    this.live.clear();
+    await settle([...this.closing, ...[...instances].map(({ instance }) => instance.close())]);
   }
+
+  /** Closes what only this generation has, when it is not the current one and nobody holds it. */
+  private retire(generation: Generation): void {
+    if (generation === this.current || generation.holders > 0 || !this.live.delete(generation)) return;
+    const used = new Set([...this.live].flatMap(({ ready }) => ready));
+    for (const plugin of generation.ready.filter(isKind('detector'))) {
+      if (used.has(plugin)) continue;
+      const closed = plugin.instance.close().catch((error: unknown) => {
+        this.context.logger.warn(`the plugin ${plugin.id} did not close well: ${String(error)}`);
+      });
+      this.closing.push(closed);
+    }
+  }
+}
+
+const isKind =
+  <Kind extends PluginKind>(kind: Kind) =>
+  (plugin: AnyReady): plugin is Extract<AnyReady, ReadyPlugin<Kind>> =>
+    plugin.meta.kind === kind;
+
+const filesFor = (
+  { signatures: types = [] }: AnyPlugin,
+  files: readonly SignatureFile[],
+): readonly SignatureFile[] => files.filter(({ type }) => types.includes(type));
+
+/** Throws the first error, and then leaves none running. */
+async function setUpAll(
+  plugins: readonly AnyPlugin[],
+  settings: Readonly<Record<string, PluginSettings>>,
+  context: RegistryContext,
+  signatures: readonly SignatureFile[],
+): Promise<readonly AnyReady[]> {
+  const outcomes = await Promise.allSettled(
+    plugins.map((plugin) => setUp(plugin, settings[plugin.meta.id], context, filesFor(plugin, signatures))),
+  );
+  const ready = outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? (outcome.value ?? []) : []));
+  const failed = outcomes.find((outcome) => outcome.status === 'rejected');
+  if (failed === undefined) return ready;
+  await Promise.allSettled(ready.filter(isKind('detector')).map(({ instance }) => instance.close()));
+  throw failed.reason;
+}
+
+async function settle(work: readonly Promise<void>[]): Promise<void> {
+  const outcomes = await Promise.allSettled(work);
+  const failed = outcomes.find((outcome) => outcome.status === 'rejected');
+  if (failed !== undefined) throw failed.reason;
 }
 
 function checkIds(plugins: readonly AnyPlugin[], settings: Readonly<Record<string, PluginSettings>>): void {
@@ -109,8 +230,13 @@ async function setUp(
   plugin: AnyPlugin,
   settings: PluginSettings | undefined,
   { logger, cache: caches, signal }: RegistryContext,
+  signatures: readonly SignatureFile[],
 ): Promise<AnyReady | undefined> {
   const { meta, requires } = plugin;
+  if (settings === undefined && plugin.signatures !== undefined && signatures.length === 0) {
+    logger.info(`the plugin ${meta.id} is not used: it has no signatures`, { plugin: meta.id });
+    return undefined;
+  }
   const { enabled, ...given } = settings ?? { enabled: true };
   if (!enabled) return undefined;
   checkApi(meta);
@@ -122,7 +248,7 @@ async function setUp(
   }
   const cache = join(caches, meta.id);
   await mkdir(cache, { recursive: true, mode: 0o700 });
-  const instance = await plugin.setup({ options: checked.options, logger, signatures: [], cache, signal });
+  const instance = await plugin.setup({ options: checked.options, logger, signatures, cache, signal });
   return { id: meta.id, meta, requires, instance } as AnyReady;
 }
 

@@ -9,7 +9,8 @@ import type { NeverTouch } from '../control/never-touch.ts';
 import { ScanError } from '../error.ts';
 import { type ScanOutcome, scanEnded, scanStarted } from '../events/ocsf.ts';
 import type { EventSink } from '../events/sink.ts';
-import type { PluginRegistry } from '../plugin/registry.ts';
+import type { Packs } from '../pack/packs.ts';
+import type { HeldDetectors, PluginRegistry } from '../plugin/registry.ts';
 import type { FindingStore } from '../store/findings.ts';
 import type { ScanRecord } from '../store/records.ts';
 import type { ScanStore } from '../store/scans.ts';
@@ -35,6 +36,7 @@ export class ScanRun {
     @inject(TOKENS.findings) private readonly findings: FindingStore,
     @inject(TOKENS.events) private readonly events: EventSink,
     @inject(TOKENS.clock) private readonly clock: () => number,
+    @inject(TOKENS.packs) private readonly packs: Pick<Packs, 'problems'>,
   ) {}
 
   /** Rejects with ChannelError, ScanError or StoreError; what was found until then is kept. */
@@ -47,8 +49,9 @@ export class ScanRun {
     const tally = new Tally();
     const responder = this.responder(request);
     using spool = this.spool.share();
+    using held = this.plugins.acquire();
     const parts = {
-      detectors: this.plugins.detectors.map(({ id: name, instance }) => ({ id: name, detector: instance })),
+      detectors: held.detectors.map(({ id: name, instance }) => ({ id: name, detector: instance })),
       responder,
       spool,
       tally,
@@ -68,7 +71,9 @@ export class ScanRun {
       throw signal.aborted ? cancelled(signal) : error;
     }
     onProgress(tally.snapshot('finished'));
-    return this.report(await this.end(scan, tally, { kind: 'completed' }), tally, responder);
+    const ended = await this.end(scan, tally, { kind: 'completed' });
+    const problems = [...problemsOf(held), ...(await this.packProblems())];
+    return this.report(ended, tally, responder, problems);
   }
 
   private checkPossible(): void {
@@ -117,15 +122,23 @@ export class ScanRun {
     return ended;
   }
 
+  /** Of packs that are expired or damaged. */
+  private async packProblems(): Promise<ScanReport['problems']> {
+    return (await this.packs.problems()).map((problem) => ({ ...problem, detector: 'packs' }));
+  }
+
   private report(
     scan: ScanRecord,
     { unscanned }: Tally,
     { findings, steps, withheld }: Responder,
+    problems: ScanReport['problems'],
   ): ScanReport {
-    const problems = this.plugins.detectors.flatMap(({ id: detector, instance }) =>
-      instance.problems.map((problem) => ({ ...problem, detector })),
-    );
     const { vm } = this.guest;
     return { vm, scan, findings: [...findings.values()], unscanned, problems, plan: { steps, withheld } };
   }
 }
+
+const problemsOf = ({ detectors }: HeldDetectors): ScanReport['problems'] =>
+  detectors.flatMap(({ id: detector, instance }) =>
+    instance.problems.map((problem) => ({ ...problem, detector })),
+  );

@@ -92,4 +92,61 @@ export const MIGRATIONS: readonly string[] = [
   ) STRICT;
   CREATE INDEX patchesByVm ON patches (vm, at);
   `,
+  `
+  -- Contents that were judged, the least recently used first: a row that is used gets a new id (known-contents.ts).
+  CREATE TABLE knownContents (
+    id INTEGER PRIMARY KEY,
+    sha256 BLOB NOT NULL UNIQUE,
+    size INTEGER NOT NULL,
+    head BLOB NOT NULL,
+    sha1 BLOB,
+    md5 BLOB,
+    answers BLOB NOT NULL,
+    usedOn INTEGER NOT NULL
+  ) STRICT;
+  CREATE TABLE knownContentCount (contents INTEGER NOT NULL) STRICT;
+  INSERT INTO knownContentCount VALUES (0);
+
+  -- Listings of guests, and which contents their files had (known-lines.ts).
+  CREATE TABLE knownGuests (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    vm TEXT NOT NULL UNIQUE,
+    scannedAt INTEGER NOT NULL,
+    files INTEGER NOT NULL
+  ) STRICT;
+  CREATE TABLE knownLines (
+    -- Never used twice: what is newer has a higher one.
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    guest INTEGER NOT NULL,
+    directory BLOB NOT NULL,
+    digest BLOB NOT NULL,
+    generation BLOB,
+    files INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    claimed INTEGER NOT NULL,
+    entries BLOB NOT NULL
+  ) STRICT;
+  CREATE INDEX knownLinesByDirectory ON knownLines (guest, directory, digest);
+  `,
+  `
+  -- Packs of signatures: which serial is in use, and which one comes back on a rollback.
+  CREATE TABLE packs (
+    vendor TEXT NOT NULL,
+    id TEXT NOT NULL,
+    -- JSON: serial, digest, version and so on of the version.
+    active TEXT NOT NULL,
+    previous TEXT,
+    -- Installed versions never go back behind it; a rollback leaves it.
+    highestSerial INTEGER NOT NULL,
+    changedAt INTEGER NOT NULL,
+    PRIMARY KEY (vendor, id)
+  ) STRICT;
+  CREATE TABLE packHistory (
+    vendor TEXT NOT NULL,
+    id TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    event TEXT NOT NULL,
+    serial INTEGER NOT NULL
+  ) STRICT;
+  `,
 ];

@@ -84,7 +84,13 @@ export class ScriptedScan implements AsyncDisposable {
     new VmStore(this.database).save(guest.vm);
     this.scanRun = new ScanRun(
       ...([guest, new NeverTouch(), settings, plugins, this.spool, executor] as const),
-      ...([this.scans, this.findings, this.sink(options.onEvent), Date.now] as const),
+      ...([
+        this.scans,
+        this.findings,
+        this.sink(options.onEvent),
+        Date.now,
+        { problems: async () => [] },
+      ] as const),
     );
   }
 

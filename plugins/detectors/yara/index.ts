@@ -9,8 +9,8 @@ import { wasmEngine } from './wasm-engine.ts';
 import { YaraDetector } from './yara-detector.ts';
 
 const options = z.strictObject({
-  /** Files, and directories that are searched for *.yar and *.yara. */
-  rules: z.array(z.string().min(1)).min(1),
+  /** Files, and directories that are searched for *.yar and *.yara; besides those of packs. */
+  rules: z.array(z.string().min(1)).default([]),
   engine: z.enum(['auto', 'native', 'wasm']).default('auto'),
   /** For one file, in seconds. */
   deadlineSeconds: z.number().positive().max(3600).default(30),
@@ -29,8 +29,15 @@ export default definePlugin({
   },
   options,
   requires: ['query:files', 'query:content'],
-  async setup({ options, logger }) {
-    const rules = await readRuleFiles(options.rules);
+  signatures: ['yara'],
+  async setup({ options, logger, signatures }) {
+    if (options.rules.length + signatures.length === 0) {
+      throw new PluginError(
+        'bad-signatures',
+        'there are no rules: name some in plugins.yara.rules, or install a pack',
+      );
+    }
+    const rules = await readRuleFiles(options.rules, signatures);
     return YaraDetector.open(chooseEngine(options.engine, logger), rules, {
       deadlineMs: options.deadlineSeconds * 1000,
       processes: options.processes,

@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { PluginError, type SignatureProblem } from 'lazaret/plugin';
+import { PluginError, type SignatureFile, type SignatureProblem } from 'lazaret/plugin';
 import { type Declarations, declarations } from './declarations.ts';
 
 export interface RuleFile extends Declarations {
   /** Where it lies. */
   readonly path: string;
-  /** Relative to the entry of the option `rules` that led to it. */
+  /** Relative to the entry of the option `rules` that led to it, or `vendor/id/path` in a pack. */
   readonly name: string;
   readonly text: string;
 }
@@ -18,13 +18,17 @@ export interface RuleFiles {
 }
 
 /** Reads files and, recursively, the `*.yar` and `*.yara` of directories. Throws `bad-signatures` when an entry is not there. */
-export async function readRuleFiles(entries: readonly string[]): Promise<RuleFiles> {
+export async function readRuleFiles(
+  entries: readonly string[],
+  packed: readonly SignatureFile[] = [],
+): Promise<RuleFiles> {
   const places = new Map<string, string>();
   for (const entry of entries) {
     for (const [place, name] of await findRuleFiles(path.resolve(entry))) {
       if (!places.has(place)) places.set(place, name);
     }
   }
+  for (const { path: place, pack, name } of packed) places.set(place, `${pack}/${name}`);
   const files: RuleFile[] = [];
   const problems: SignatureProblem[] = [];
   for (const [place, name] of places) {

@@ -1,0 +1,145 @@
+import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import type { Command } from 'commander';
+import { buildPack } from '../pack/build.ts';
+import { readContent } from '../pack/content.ts';
+import { PackError } from '../pack/error.ts';
+import type { PackChange } from '../pack/packs.ts';
+import { verifyPack } from '../pack/verify.ts';
+import type { PackRecord } from '../store/packs.ts';
+import type { Engine } from './engine.ts';
+import { EXIT } from './exit.ts';
+import { interruptible } from './interrupt.ts';
+import { type Context, noEvents, perform, type Run } from './run.ts';
+import { State } from './state.ts';
+import type { Column } from './table.ts';
+import { harmless } from './text.ts';
+
+interface BuildOptions {
+  readonly output?: string;
+  readonly key?: string;
+}
+
+export function registerPack(program: Command, context: Context): void {
+  const pack = program.command('pack').description("vendors' packs of signatures");
+  pack.command('list').description('lists the packs in use').action(perform(context, list));
+  pack
+    .command('verify')
+    .description('tells whether a pack is whole, current and signed by a trusted key; installs nothing')
+    .argument('<pack>', 'an archive or a directory')
+    .action(perform(context, verify));
+  pack
+    .command('install')
+    .description('verifies a pack, tries it on its own tests and on known good files, and uses it')
+    .argument('<pack>', 'an archive or a directory')
+    .action(
+      perform(context, (run) =>
+        change(run, context, 'in use', (engine, signal) =>
+          engine.packs.install(resolve(run.args[0] ?? ''), signal),
+        ),
+      ),
+    );
+  pack
+    .command('rollback')
+    .description('goes back to the version that was in use before')
+    .argument('<pack>', 'VENDOR/ID, as pack list shows it')
+    .action(
+      perform(context, (run) =>
+        change(run, context, 'in use again', (engine, signal) => {
+          const [vendor = '', id = ''] = (run.args[0] ?? '').split('/');
+          return engine.packs.rollback(vendor, id, signal);
+        }),
+      ),
+    );
+  pack
+    .command('build')
+    .description('fills in the hashes of pack.json, signs it and makes the archive')
+    .argument('<directory>', 'with pack.json and all that it lists')
+    .option('--key <file>', 'sign with this minisign secret key, which has no password')
+    .option('--output <file>', 'the archive, such as rules.tar.zst')
+    .action(perform<BuildOptions>(context, build));
+}
+
+async function list(run: Run): Promise<number> {
+  const { state: directory } = await run.settings();
+  using state = State.read(directory);
+  run.printRows(state?.packs.list() ?? [], COLUMNS, (record) => record, 'no pack is installed');
+  return EXIT.ok;
+}
+
+const isExpired = ({ active }: PackRecord): boolean => Date.parse(active.expires) <= Date.now();
+
+const COLUMNS: readonly Column<PackRecord>[] = [
+  { title: 'PACK', cell: ({ vendor, id }) => `${vendor}/${id}`, flexible: true },
+  { title: 'VERSION', cell: ({ active }) => active.version },
+  { title: 'SERIAL', cell: ({ active }) => String(active.serial), align: 'right' },
+  { title: 'FILES', cell: ({ active }) => String(active.signatures), align: 'right' },
+  {
+    title: 'EXPIRES',
+    cell: (record) => `${record.active.expires.slice(0, 10)}${isExpired(record) ? ' (expired)' : ''}`,
+    shade: (record) => (isExpired(record) ? 'warning' : undefined),
+  },
+  { title: 'BEFORE', cell: ({ previous }) => previous?.version ?? '' },
+];
+
+async function verify(run: Run): Promise<number> {
+  const settings = await run.settings();
+  const content = await readContent(resolve(run.args[0] ?? ''));
+  const { manifest, digest, trustedComment } = verifyPack(content, settings.packs.trusted, Date.now());
+  const { vendor, id, version, serial, expires, files } = manifest;
+  if (run.json) run.printJson({ vendor, id, version, serial, expires, digest, trustedComment });
+  else {
+    run.print(`${vendor}/${id} ${version} (serial ${serial}): ${run.paint('good', 'whole and trusted')}`);
+    run.print(
+      `  ${files.length} files, until ${expires}; signed with the words: ${harmless(trustedComment)}`,
+    );
+  }
+  return EXIT.ok;
+}
+
+async function change(
+  run: Run,
+  context: Context,
+  what: string,
+  work: (engine: Engine, signal: AbortSignal) => Promise<PackChange>,
+): Promise<number> {
+  const settings = await run.settingsForEngine(context);
+  return interruptible(run, async (signal) => {
+    const engine = await context.startEngine(settings, { events: noEvents, logger: run.logger });
+    try {
+      const done = await work(engine, signal);
+      const { vendor, id, active, before } = done;
+      if (run.json) run.printJson(done);
+      else {
+        const instead = before ? ` instead of ${before.version}` : '';
+        run.print(`${vendor}/${id} ${active.version} is ${what}${instead}`);
+      }
+      return EXIT.ok;
+    } finally {
+      await engine.close();
+    }
+  });
+}
+
+async function build(run: Run<BuildOptions>): Promise<number> {
+  const { key, output } = run.options;
+  const directory = resolve(run.args[0] ?? '');
+  const built = await buildPack({
+    directory,
+    output,
+    key: key === undefined ? undefined : await readKey(key),
+  });
+  const { manifest, updated, signed, archive } = built;
+  if (run.json) run.printJson({ vendor: manifest.vendor, id: manifest.id, updated, signed, archive });
+  else {
+    run.print(`pack.json ${updated ? 'was brought up to date' : 'is up to date'}`);
+    if (archive) run.print(`${archive} is made`);
+  }
+  if (!signed) run.note(`next: minisign -S -m ${directory}/pack.json, then build again`);
+  return EXIT.ok;
+}
+
+const readKey = (file: string): Promise<string> =>
+  readFile(file, 'utf8').catch((cause: unknown) => {
+    throw new PackError('unreadable', `cannot read the key ${file}: check --key`, { cause });
+  });

@@ -1,0 +1,282 @@
+/** Packs that real minisign signed, set up with the real detectors. */
+import { execFileSync } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import hashset from '../../plugins/detectors/hashset/index.ts';
+import yara from '../../plugins/detectors/yara/index.ts';
+import { need } from '../../test/need.ts';
+import type { AnyPlugin } from '../api/index.ts';
+import { PluginRegistry } from '../plugin/registry.ts';
+import { StateDatabase } from '../store/database.ts';
+import { PackStore } from '../store/packs.ts';
+import { buildPack } from './build.ts';
+import { packArchive, readArchive, readContent } from './content.ts';
+import { Packs } from './packs.ts';
+import { PackShelf } from './shelf.ts';
+import { writeTar } from './tar.ts';
+
+const { signal } = new AbortController();
+const YEAR = 365 * 24 * 3600 * 1000;
+const silent = { debug: () => undefined, info: () => undefined, warn: () => undefined };
+
+const signed = it.runIf(need({ program: 'minisign', get: 'apt-get install minisign' }));
+
+let directory: string;
+let database: StateDatabase;
+let plugins: PluginRegistry;
+let now: number;
+
+interface Keys {
+  readonly secret: string;
+  readonly trusted: string;
+}
+
+function makeKeys(name: string): Keys {
+  const secret = join(directory, `${name}.key`);
+  const file = join(directory, `${name}.pub`);
+  execFileSync('minisign', ['-G', '-W', '-f', '-p', file, '-s', secret], { stdio: 'ignore' });
+  return { secret, trusted: readFileSync(file, 'utf8').split('\n')[1] ?? '' };
+}
+
+const RULE = 'rule Marker { strings: $a = "lazaret-pack-marker" condition: $a }';
+
+/** A source directory of a pack; `files` replaces or adds some by path. */
+function source(serial: number, files: Record<string, string> = {}, more: object = {}): string {
+  const at = mkdtempSync(join(directory, 'source-'));
+  const all: Record<string, string> = {
+    'rules/marker.yar': RULE,
+    'samples/found.txt': 'x lazaret-pack-marker x',
+    'samples/clean.txt': 'nothing',
+    ...files,
+  };
+  for (const [path, text] of Object.entries(all)) {
+    mkdirSync(dirname(join(at, path)), { recursive: true });
+    writeFileSync(join(at, path), text);
+  }
+  const manifest = {
+    schema: 1,
+    vendor: 'acme',
+    id: 'rules',
+    version: `1.${serial}`,
+    serial,
+    created: new Date(now).toISOString(),
+    expires: new Date(now + YEAR).toISOString(),
+    licence: 'MIT',
+    api: { minimum: 1, maximum: 1 },
+    files: Object.keys(all).map((path) => ({
+      path,
+      type: path.endsWith('.yar') ? 'yara' : path.startsWith('samples/') ? 'sample' : 'text',
+    })),
+    tests: [
+      { sample: 'samples/found.txt', expect: 'detected', signature: 'Marker' },
+      { sample: 'samples/clean.txt', expect: 'clean' },
+    ],
+    ...more,
+  };
+  writeFileSync(join(at, 'pack.json'), JSON.stringify(manifest));
+  return at;
+}
+
+async function built(from: string, { secret }: Keys): Promise<string> {
+  await buildPack({ directory: from, key: readFileSync(secret, 'utf8'), output: `${from}.tar.zst` });
+  return `${from}.tar.zst`;
+}
+
+const packsWith = (keys: Keys, knownGood: readonly string[] = ['/bin/sh']): Packs =>
+  new Packs({
+    shelf: new PackShelf(join(directory, 'state', 'packs')),
+    store: new PackStore(database),
+    plugins,
+    trusted: [{ vendor: 'acme', key: keys.trusted }],
+    knownGood,
+    builtIn: [],
+    clock: () => now,
+    logger: silent,
+  });
+
+const active = (): string | undefined => new PackStore(database).find('acme', 'rules')?.active.version;
+const signatures = (): string => plugins.detectors.map(({ instance }) => instance.engine.signatures).join();
+
+beforeEach(async () => {
+  now = Date.now();
+  directory = mkdtempSync(join(tmpdir(), 'lazaret-packs-'));
+  database = StateDatabase.open(join(directory, 'state'));
+  const context = { logger: silent, cache: join(directory, 'cache'), signal };
+  plugins = await PluginRegistry.open([yara, hashset] as AnyPlugin[], {}, context);
+});
+afterEach(async () => {
+  await plugins.close();
+  database.close();
+  rmSync(directory, { recursive: true });
+});
+
+signed('installs what minisign signed, uses it, and goes back', async () => {
+  const keys = makeKeys('acme');
+  const packs = packsWith(keys);
+  const first = source(1);
+  await buildPack({ directory: first });
+  execFileSync('minisign', ['-S', '-s', keys.secret, '-m', join(first, 'pack.json')], { stdio: 'ignore' });
+  await packs.install(first, signal);
+  expect(plugins.detectors.map(({ id }) => id)).toEqual(['yara']);
+  const old = signatures();
+  const second = await built(source(2, { 'rules/more.yar': 'rule More { condition: false }' }), keys);
+  await packs.install(second, signal);
+  expect([active(), signatures() === old]).toEqual(['1.2', false]);
+  await packs.rollback('acme', 'rules', signal);
+  expect([active(), signatures()]).toEqual(['1.1', old]);
+  // What was gone back from may be installed again; what is older than it may not.
+  await packs.install(second, signal);
+  expect(active()).toBe('1.2');
+  await expect(packs.install(first, signal)).rejects.toMatchObject({ code: 'serial-went-back' });
+});
+
+signed('signs so that minisign finds it good', async () => {
+  const keys = makeKeys('acme');
+  const from = source(1);
+  await built(from, keys);
+  const told = execFileSync('minisign', ['-V', '-P', keys.trusted, '-m', join(from, 'pack.json')]);
+  expect(told.toString()).toContain('acme/rules 1.1, serial 1');
+  expect((await packsWith(keys).verify(from)).trustedComment).toBe('acme/rules 1.1, serial 1');
+  execFileSync('minisign', ['-S', '-l', '-s', keys.secret, '-m', join(from, 'pack.json')], {
+    stdio: 'ignore',
+  });
+  expect((await packsWith(keys).verify(from)).manifest.serial).toBe(1);
+});
+
+signed('makes the same archive of the same files', async () => {
+  const from = source(1);
+  const archive = await built(from, makeKeys('acme'));
+  const bytes = readFileSync(archive);
+  expect((await packArchive(await readContent(from))).equals(bytes)).toBe(true);
+  expect(await readArchive(bytes)).toEqual(await readContent(from));
+});
+
+signed('keeps the old pack when a new one is refused, and says why', async () => {
+  const keys = makeKeys('acme');
+  const others = makeKeys('other');
+  const packs = packsWith(keys);
+  await packs.install(await built(source(5), keys), signal);
+  const held = signatures();
+  const sources: [string, string, Keys?][] = [
+    ['serial-went-back', source(4)],
+    ['untrusted-key', source(6), others],
+    ['untrusted-key', source(6, {}, { vendor: 'other' })],
+    ['expired', source(6, {}, { expires: new Date(now - 1000).toISOString() })],
+    ['bad-signatures', source(6, { 'rules/bad.yar': 'rule Bad { condition: nothing }' })],
+    ['test-failed', source(6, { 'samples/found.txt': 'nothing' })],
+    ['test-failed', source(6, { 'samples/clean.txt': 'lazaret-pack-marker' })],
+    ['flags-known-good', source(6, { 'rules/elf.yar': 'rule Elf { condition: uint32(0) == 0x464c457f }' })],
+  ];
+  for (const [code, from, by = keys] of sources) {
+    const installing = packs.install(await built(from, by), signal);
+    await expect(installing, code).rejects.toMatchObject({ name: 'PackError', code });
+    expect([active(), signatures()]).toEqual(['1.5', held]);
+  }
+});
+
+signed('refuses what was changed after it was signed, byte by byte region', async () => {
+  const keys = makeKeys('acme');
+  const good = source(1);
+  await built(good, keys);
+  const packs = packsWith(keys);
+  const changed = (change: (at: string) => void): string => {
+    const at = mkdtempSync(join(directory, 'changed-'));
+    cpSync(good, at, { recursive: true });
+    change(at);
+    return at;
+  };
+  const edit = (path: string, from: RegExp, to: string) => (at: string) => {
+    const text = readFileSync(join(at, path), 'utf8');
+    expect(text).toMatch(from);
+    writeFileSync(join(at, path), text.replace(from, to));
+  };
+  const cases: [string, string][] = [
+    ['bad-signature', changed(edit('pack.json', /"serial": 1/, '"serial": 2'))],
+    ['bad-signature', changed(edit('pack.json.minisig', /serial 1/, 'serial 2'))],
+    ['wrong-hash', changed(edit('rules/marker.yar', /Marker/, 'Parker'))],
+    ['missing-file', changed((at) => rmSync(join(at, 'rules/marker.yar')))],
+    ['extra-file', changed((at) => writeFileSync(join(at, 'more.yar'), RULE))],
+    ['unsigned', changed((at) => rmSync(join(at, 'pack.json.minisig')))],
+    ['malformed', changed((at) => symlinkSync('/etc/passwd', join(at, 'link')))],
+    ['not-found', join(directory, 'nowhere')],
+  ];
+  for (const [code, path] of cases) {
+    await expect(packs.verify(path), code).rejects.toMatchObject({ code });
+  }
+  const lines = readFileSync(join(good, 'pack.json.minisig'), 'utf8').split('\n');
+  for (const line of [1, 3]) {
+    for (const at of [0, 3, 20, 60]) {
+      const text = lines[line] ?? '';
+      const other = text[at] === 'A' ? 'B' : 'A';
+      const tampered = lines.with(line, text.slice(0, at) + other + text.slice(at + 1)).join('\n');
+      const path = changed((to) => writeFileSync(join(to, 'pack.json.minisig'), tampered));
+      await expect(packs.verify(path)).rejects.toMatchObject({
+        code: expect.stringMatching(/^(bad-signature|untrusted-key)$/),
+      });
+    }
+  }
+});
+
+signed('says of an expired pack that it is, and goes on using it', async () => {
+  const keys = makeKeys('acme');
+  const packs = packsWith(keys);
+  await packs.install(await built(source(1), keys), signal);
+  expect(await packs.problems()).toEqual([]);
+  now += 2 * YEAR;
+  await packs.reload();
+  expect(await packs.problems()).toMatchObject([{ file: 'acme/rules', message: /expired/ }]);
+  expect(plugins.detectors).toHaveLength(1);
+});
+
+signed('closes what a scan holds only when the scan has ended', async () => {
+  const keys = makeKeys('acme');
+  const packs = packsWith(keys);
+  await packs.install(await built(source(1), keys), signal);
+  const held = plugins.acquire();
+  const [old] = held.detectors;
+  await packs.install(
+    await built(source(2, { 'rules/more.yar': 'rule More { condition: false }' }), keys),
+    signal,
+  );
+  expect(plugins.detectors[0]).not.toBe(old);
+  expect(held.detectors[0]).toBe(old);
+  expect(old?.instance.engine.signatureCount).toBe(1);
+  held[Symbol.dispose]();
+});
+
+const { zstdCompressSync } = await import('node:zlib');
+const tar = (...files: [string, string][]) =>
+  writeTar(files.map(([path, text]) => [path, Buffer.from(text)] as const));
+
+it.each([
+  ['a path that leads out', tar(['../evil', 'x'])],
+  ['an absolute path', tar(['/etc/evil', 'x'])],
+  ['a hidden way out', tar(['a/../../evil', 'x'])],
+  ['two entries of a name', tar(['a', 'x'], ['a', 'y'])],
+  ['a symbolic link', retyped('2')],
+  ['a hard link', retyped('1')],
+  ['a device', retyped('3')],
+  ['a sparse file', retyped('S')],
+  ['a pax header', retyped('x')],
+  ['a truncated tar', tar(['a', 'x']).subarray(0, 512)],
+  ['no end', tar(['a', 'x']).subarray(0, 1024)],
+])('refuses an archive with %s', async (_, bytes) => {
+  await expect(readArchive(zstdCompressSync(bytes))).rejects.toMatchObject({ code: 'malformed' });
+});
+
+it('refuses a truncated archive and one that unpacks to too much', async () => {
+  const whole = zstdCompressSync(tar(['a', 'x'.repeat(10_000)]));
+  await expect(readArchive(whole.subarray(0, whole.length - 5))).rejects.toMatchObject({ code: 'malformed' });
+  const bomb = zstdCompressSync(Buffer.alloc(257 * 1024 * 1024));
+  await expect(readArchive(bomb)).rejects.toMatchObject({ code: 'too-large' });
+});
+
+function retyped(type: string): Buffer {
+  const bytes = Buffer.from(tar(['a', '']));
+  bytes.write(type, 156);
+  const sum = bytes.subarray(0, 512).reduce((all, byte, at) => all + (at >= 148 && at < 156 ? 32 : byte), 0);
+  bytes.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148);
+  return bytes;
+}

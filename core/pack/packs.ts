@@ -1,0 +1,199 @@
+/** Packs of signatures: verified, tried apart, and only then used. */
+import type { Logger, SignatureFile, SignatureProblem } from '../api/index.ts';
+import { PluginError } from '../api/index.ts';
+import type { PluginRegistry } from '../plugin/registry.ts';
+import type { PackRecord, PackStore, PackVersion } from '../store/packs.ts';
+import { type PackContent, readContent } from './content.ts';
+import { PackError } from './error.ts';
+import { type PackShelf, signatureFiles } from './shelf.ts';
+import { tryPack } from './trial.ts';
+import { type TrustedKey, type VerifiedPack, verifyPack } from './verify.ts';
+
+export interface PackParts {
+  readonly shelf: PackShelf;
+  readonly store: PackStore;
+  readonly plugins: PluginRegistry;
+  readonly trusted: readonly TrustedKey[];
+  /** Files of the host in which no pack may find anything. */
+  readonly knownGood: readonly string[];
+  /** What comes with Lazaret itself. */
+  readonly builtIn: readonly SignatureFile[];
+  readonly clock: () => number;
+  readonly logger: Logger;
+}
+
+/** What was done with a pack. */
+export interface PackChange {
+  readonly vendor: string;
+  readonly id: string;
+  readonly active: PackVersion;
+  readonly before?: PackVersion;
+}
+
+export class Packs {
+  private readonly parts: PackParts;
+  /** One change at a time. */
+  private turn: Promise<unknown> = Promise.resolve();
+
+  constructor(parts: PackParts) {
+    this.parts = parts;
+  }
+
+  list(): readonly PackRecord[] {
+    return this.parts.store.list();
+  }
+
+  /** Whether a pack would be installed, but for its trial. Throws PackError. */
+  async verify(path: string): Promise<VerifiedPack> {
+    return this.check(await readContent(path));
+  }
+
+  /** Verifies, tries and uses a pack, an archive or a directory. Throws PackError, and then all is as before. */
+  install(path: string, signal: AbortSignal): Promise<PackChange> {
+    return this.inTurn(async () => {
+      const pack = this.check(await readContent(path));
+      const { vendor, id } = pack.manifest;
+      const known = this.parts.store.find(vendor, id);
+      const active = versionOf(pack);
+      const change = { vendor, id, active, ...(known && { before: known.active }) };
+      if (known?.active.digest === active.digest) await this.parts.shelf.put(pack);
+      else await this.replace(pack, known, signal);
+      return change;
+    });
+  }
+
+  /** Goes back to the version before. Throws PackError `not-found`. */
+  rollback(vendor: string, id: string, signal: AbortSignal): Promise<PackChange> {
+    return this.inTurn(async () => {
+      const known = this.parts.store.find(vendor, id);
+      if (known?.previous === undefined) {
+        throw new PackError(
+          'not-found',
+          `there is no version of ${vendor}/${id} to go back to: lazaret pack list shows what there is`,
+        );
+      }
+      signal.throwIfAborted();
+      const record = {
+        ...known,
+        active: known.previous,
+        previous: known.active,
+        changedAt: this.parts.clock(),
+      };
+      await this.parts.shelf.read(record, record.active);
+      await this.swap(record, 'rolled-back');
+      return { vendor, id, active: record.active, before: known.active };
+    });
+  }
+
+  /** Takes up what the database names. Throws PluginError, and then the detectors are as before. */
+  reload(): Promise<void> {
+    return this.inTurn(async () => this.parts.plugins.renew(await this.filesOf(this.parts.store.list())));
+  }
+
+  /** What is wrong with active packs: expired, damaged. */
+  async problems(): Promise<readonly SignatureProblem[]> {
+    const { store, shelf, clock } = this.parts;
+    const active = await Promise.all(store.list().map((record) => shelf.activate(record, clock())));
+    return active.flatMap(({ problems }) => problems);
+  }
+
+  private check(content: PackContent): VerifiedPack {
+    const { trusted, clock, store } = this.parts;
+    const pack = verifyPack(content, trusted, clock());
+    const { vendor, id, serial } = pack.manifest;
+    checkSerial(serial, pack.digest, store.find(vendor, id));
+    return pack;
+  }
+
+  private async replace(
+    pack: VerifiedPack,
+    known: PackRecord | undefined,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { shelf, store, clock } = this.parts;
+    const { manifest } = pack;
+    const { vendor, id, serial } = manifest;
+    const place = await shelf.put(pack);
+    try {
+      await this.try(pack, place, signal);
+      const highestSerial = Math.max(serial, known?.highestSerial ?? 0);
+      const record = { vendor, id, active: versionOf(pack), highestSerial, changedAt: clock() };
+      await this.swap({ ...record, ...(known && { previous: known.active }) }, 'installed');
+    } finally {
+      await shelf.sweep(store.list());
+    }
+  }
+
+  private async try({ manifest }: VerifiedPack, place: string, signal: AbortSignal): Promise<void> {
+    const files = signatureFiles(manifest, place);
+    const detectors = await this.parts.plugins.apart(files).catch(asPackError);
+    try {
+      if (detectors.length === 0) {
+        throw new PackError('no-detector', 'no plugin that is in use takes its files: enable one that does');
+      }
+      const instances = detectors.map(({ instance }) => instance);
+      await tryPack({ manifest, files, place }, instances, this.parts.knownGood, signal);
+    } finally {
+      await Promise.all(detectors.map(({ instance }) => instance.close()));
+    }
+  }
+
+  /** The detectors first: whatever fails, database and detectors agree. */
+  private async swap(record: PackRecord, event: 'installed' | 'rolled-back'): Promise<void> {
+    const { store, plugins } = this.parts;
+    const before = store.list();
+    const others = before.filter(({ vendor, id }) => vendor !== record.vendor || id !== record.id);
+    await plugins.renew(await this.filesOf([...others, record])).catch(asPackError);
+    try {
+      store.save(record, event);
+    } catch (error) {
+      await plugins.renew(await this.filesOf(before));
+      throw error;
+    }
+  }
+
+  private async filesOf(records: readonly PackRecord[]): Promise<readonly SignatureFile[]> {
+    const { shelf, clock, builtIn } = this.parts;
+    return [...builtIn, ...(await activeFiles(shelf, records, clock()))];
+  }
+
+  private inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.turn.then(work);
+    this.turn = done.catch(() => undefined);
+    return done;
+  }
+}
+
+/** The files of active packs, in an order that depends on nothing else. */
+export async function activeFiles(
+  shelf: PackShelf,
+  records: readonly PackRecord[],
+  now: number,
+): Promise<readonly SignatureFile[]> {
+  const sorted = records.toSorted((a, b) => (`${a.vendor}/${a.id}` < `${b.vendor}/${b.id}` ? -1 : 1));
+  const active = await Promise.all(sorted.map((record) => shelf.activate(record, now)));
+  return active.flatMap(({ files }) => files);
+}
+
+function checkSerial(serial: number, digest: string, known: PackRecord | undefined): void {
+  if (known === undefined || serial > known.highestSerial) return;
+  const kept = [known.active, known.previous].find((version) => version?.serial === serial);
+  if (serial === known.highestSerial && kept?.digest === digest) return;
+  throw new PackError(
+    'serial-went-back',
+    `its serial is ${serial}, and ${known.highestSerial} was installed already: get a newer release, or go back with lazaret pack rollback`,
+  );
+}
+
+const versionOf = ({ manifest, digest }: VerifiedPack): PackVersion => ({
+  serial: manifest.serial,
+  version: manifest.version,
+  digest,
+  expires: manifest.expires,
+  signatures: manifest.files.filter(({ type }) => type !== 'sample' && type !== 'text').length,
+});
+
+function asPackError(cause: unknown): never {
+  if (!(cause instanceof PluginError)) throw cause;
+  throw new PackError('bad-signatures', `its signatures cannot be used: ${cause.message}`, { cause });
+}

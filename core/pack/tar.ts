@@ -1,0 +1,117 @@
+/**
+ * Archives in POSIX ustar (IEEE Std 1003.1, "pax", ustar interchange format): for each file a header of 512
+ * bytes (name at 0, mode at 100, size at 124 and mtime at 136 in octal, checksum at 148, type at 156, `ustar`
+ * at 257, a prefix of the name at 345), then its bytes filled up to 512; two empty blocks end it.
+ *
+ * Only what a pack needs is read: regular files, and directories, which say nothing. Links, devices, sparse
+ * files and the extensions of GNU and pax are refused rather than understood.
+ */
+import { PackError } from './error.ts';
+
+const BLOCK = 512;
+const NAME = 100;
+const PREFIX = 155;
+
+export interface TarFile {
+  readonly path: string;
+  readonly bytes: Buffer;
+}
+
+/** Throws PackError `malformed`. The bytes are views of `archive`. */
+export function* readTar(archive: Buffer): Generator<TarFile> {
+  let at = 0;
+  while (at + BLOCK <= archive.length) {
+    const header = archive.subarray(at, at + BLOCK);
+    at += BLOCK;
+    if (isEmpty(header)) {
+      if (!isEmpty(archive.subarray(at))) throw malformed('something after its end');
+      return;
+    }
+    const { path, size, type } = readHeader(header);
+    if (at + size > archive.length) throw malformed(`only a part of ${path}`);
+    const bytes = archive.subarray(at, at + size);
+    at += Math.ceil(size / BLOCK) * BLOCK;
+    if (type === 'file') yield { path, bytes };
+    else if (size > 0) throw malformed(`a directory with content, ${path}`);
+  }
+  throw malformed('no end');
+}
+
+function readHeader(header: Buffer): { path: string; size: number; type: 'file' | 'directory' } {
+  if (octal(header, 148, 8) !== checksum(header)) throw malformed('a header with a wrong checksum');
+  if (header.toString('latin1', 257, 262) !== 'ustar') throw malformed('a header that is not ustar');
+  const prefix = string(header, 345, PREFIX);
+  const name = string(header, 0, NAME);
+  const path = (prefix === '' ? name : `${prefix}/${name}`).replace(/^\.\//, '');
+  const type = TYPES[header.toString('latin1', 156, 157)];
+  if (type === undefined) throw malformed(`an entry that is no regular file, ${JSON.stringify(path)}`);
+  return { path, size: octal(header, 124, 12), type };
+}
+
+const TYPES: Readonly<Record<string, 'file' | 'directory' | undefined>> = {
+  '0': 'file',
+  '\0': 'file',
+  '5': 'directory',
+};
+
+export function writeTar(files: readonly (readonly [string, Buffer])[]): Buffer {
+  const parts = files.flatMap(([path, bytes]) => [
+    header(path, bytes.length),
+    bytes,
+    Buffer.alloc((BLOCK - (bytes.length % BLOCK)) % BLOCK),
+  ]);
+  return Buffer.concat([...parts, Buffer.alloc(2 * BLOCK)]);
+}
+
+function header(path: string, size: number): Buffer {
+  const block = Buffer.alloc(BLOCK);
+  const [prefix, name] = split(path);
+  block.write(name, 0, NAME, 'latin1');
+  block.write('0000644\0', 100);
+  block.write('0000000\0', 108);
+  block.write('0000000\0', 116);
+  block.write(`${size.toString(8).padStart(11, '0')}\0`, 124);
+  block.write('00000000000\0', 136);
+  block.write('0', 156);
+  block.write('ustar\x0000', 257, 'latin1');
+  block.write(prefix, 345, PREFIX, 'latin1');
+  block.write(`${checksum(block).toString(8).padStart(6, '0')}\0 `, 148);
+  return block;
+}
+
+/** A long path is cut at a slash. */
+function split(path: string): readonly [string, string] {
+  if (path.length <= NAME) return ['', path];
+  for (let at = path.indexOf('/'); at >= 0 && at <= PREFIX; at = path.indexOf('/', at + 1)) {
+    if (path.length - at - 1 <= NAME) return [path.slice(0, at), path.slice(at + 1)];
+  }
+  throw new PackError('malformed', `the path ${path} is too long for an archive: shorten it`);
+}
+
+/** The sum of all bytes, those of the checksum itself counted as spaces. */
+function checksum(block: Buffer): number {
+  let sum = 8 * 0x20;
+  for (let at = 0; at < BLOCK; at++) if (at < 148 || at >= 156) sum += block[at] ?? 0;
+  return sum;
+}
+
+function octal(block: Buffer, at: number, length: number): number {
+  const text = block.toString('latin1', at, at + length);
+  const digits = /^ *([0-7]+)[ \0]*$/.exec(text)?.[1];
+  if (digits === undefined) throw malformed('a header with a malformed number');
+  return Number.parseInt(digits, 8);
+}
+
+function string(block: Buffer, at: number, length: number): string {
+  const bytes = block.subarray(at, at + length);
+  const end = bytes.indexOf(0);
+  return bytes.toString('latin1', 0, end < 0 ? length : end);
+}
+
+const isEmpty = (bytes: Buffer): boolean => bytes.every((byte) => byte === 0);
+
+const malformed = (what: string): PackError =>
+  new PackError(
+    'malformed',
+    `the archive has ${what}: get the pack again, or have it built by lazaret pack build`,
+  );

@@ -1,0 +1,85 @@
+/** Whether a pack is what its vendor signed: nothing in it is looked at before its signature holds. */
+import { createHash } from 'node:crypto';
+import type { PackContent } from './content.ts';
+import { PackError } from './error.ts';
+import { MANIFEST, type Manifest, parseManifest, SIGNATURE } from './manifest.ts';
+import { type MinisignKey, parsePublicKey, verifySignature } from './minisign.ts';
+
+/** A key that signs the packs of one vendor. */
+export interface TrustedKey {
+  readonly vendor: string;
+  /** The second line of a minisign public key file. */
+  readonly key: string;
+}
+
+export interface VerifiedPack {
+  readonly manifest: Manifest;
+  /** SHA-256 of pack.json, and so of everything in the pack. */
+  readonly digest: string;
+  readonly content: PackContent;
+  /** What the vendor said when it signed. */
+  readonly trustedComment: string;
+}
+
+/**
+ * Throws PackError: `unsigned`, `bad-signature`, `untrusted-key`, those of `parseManifest`, `missing-file`,
+ * `extra-file`, `wrong-hash`, `expired`.
+ */
+export function verifyPack(content: PackContent, trusted: readonly TrustedKey[], now: number): VerifiedPack {
+  const bytes = manifestOf(content);
+  const signature = content.get(SIGNATURE);
+  if (signature === undefined) {
+    throw new PackError(
+      'unsigned',
+      `it has no ${SIGNATURE}: its vendor signs it with minisign -S -m ${MANIFEST}`,
+    );
+  }
+  const keys = trusted.map(({ vendor, key }) => ({ vendor, ...parsePublicKey(key) }));
+  const trustedComment = verifySignature(keys, bytes, signature.toString('utf8'));
+  const manifest = parseManifest(bytes);
+  // Again with the keys of that vendor alone: another vendor's key does not sign for it.
+  verifySignature(keysOf(keys, manifest.vendor), bytes, signature.toString('utf8'));
+  checkFiles(manifest, content);
+  checkExpiry(manifest, now);
+  return { manifest, digest: sha256(bytes), content, trustedComment };
+}
+
+/** A pack that is trusted for where it lies, not for a signature. Throws as `verifyPack` does for the rest. */
+export function verifyUnsigned(content: PackContent): VerifiedPack {
+  const bytes = manifestOf(content);
+  const manifest = parseManifest(bytes);
+  checkFiles(manifest, content);
+  return { manifest, digest: sha256(bytes), content, trustedComment: '' };
+}
+
+function manifestOf(content: PackContent): Buffer {
+  const bytes = content.get(MANIFEST);
+  if (bytes) return bytes;
+  throw new PackError('malformed', `it has no ${MANIFEST} at its top: it is not a pack`);
+}
+
+const keysOf = (
+  keys: readonly (MinisignKey & { readonly vendor: string })[],
+  wanted: string,
+): readonly MinisignKey[] => keys.filter(({ vendor }) => vendor === wanted);
+
+function checkFiles(manifest: Manifest, content: PackContent): void {
+  const listed = new Set(manifest.files.map(({ path }) => path));
+  for (const path of content.keys()) {
+    if (listed.has(path) || path === MANIFEST || path === SIGNATURE) continue;
+    throw new PackError('extra-file', `${path} is not in its manifest: get the pack again`);
+  }
+  for (const { path, sha256: expected, size } of manifest.files) {
+    const bytes = content.get(path);
+    if (!bytes) throw new PackError('missing-file', `${path} is missing: get the pack again`);
+    if (bytes.length === size && sha256(bytes) === expected) continue;
+    throw new PackError('wrong-hash', `${path} is not as its manifest says: get the pack again`);
+  }
+}
+
+function checkExpiry({ expires }: Manifest, now: number): void {
+  if (Date.parse(expires) > now) return;
+  throw new PackError('expired', `it expired on ${expires}: get a newer release of it`);
+}
+
+export const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
