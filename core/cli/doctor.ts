@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { findGuestParts } from '../../demo/guest/parts.ts';
 import { type Configurable, defaults, loadSettings, type Settings } from '../config/index.ts';
-import { ConfigError } from '../error.ts';
+import { ConfigError, StoreError } from '../error.ts';
 import { configuredSockets } from '../hypervisor/sockets.ts';
 import {
   type Check,
@@ -16,6 +16,7 @@ import {
   checkState,
 } from './checkup.ts';
 import { EXIT } from './exit.ts';
+import { checkPacks } from './pack-checkup.ts';
 import { checkPlugins, type Examinable } from './plugin-checkup.ts';
 import { type Context, perform, type Run } from './run.ts';
 import type { Paint } from './style.ts';
@@ -36,6 +37,7 @@ async function doctor(run: Run, context: Context): Promise<number> {
     ...loading,
     ...configuration,
     ...(await examine(own, run.io.env.PATH ?? '')),
+    ...(await packs(own.state)),
     ...(await checkPlugins(plugins ?? [], own)),
   ];
   if (run.json) for (const check of checks) run.printJson(check);
@@ -74,6 +76,16 @@ async function checkConfiguration(
       }),
     );
     return { settings: defaults(), checks };
+  }
+}
+
+/** A state directory that cannot be read has a check of its own. */
+async function packs(directory: string): Promise<Check[]> {
+  try {
+    return await checkPacks(directory, Date.now());
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
+    return [{ name: 'packs', status: 'fail', detail: error.message }];
   }
 }
 
