@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import { buildPack } from '../pack/build.ts';
 import { readContent } from '../pack/content.ts';
 import { PackError } from '../pack/error.ts';
+import { importRules } from '../pack/import-rules.ts';
 import type { PackChange } from '../pack/packs.ts';
 import { verifyPack } from '../pack/verify.ts';
 import type { PackRecord } from '../store/packs.ts';
@@ -58,6 +59,30 @@ export function registerPack(program: Command, context: Context): void {
     .option('--key <file>', 'sign with this minisign secret key, which has no password')
     .option('--output <file>', 'the archive, such as rules.tar.zst')
     .action(perform<BuildOptions>(context, build));
+  pack
+    .command('import')
+    .description('makes a directory for pack build of a tree of YARA rules')
+    .argument('<rules>', 'the tree, with its licence')
+    .argument('<directory>', 'to be made')
+    .requiredOption('--vendor <vendor>', 'who signs it')
+    .requiredOption('--id <id>', 'the name of the pack')
+    .requiredOption('--licence <licence>', 'of the rules, such as MIT')
+    .action(perform<ImportOptions>(context, importTree));
+}
+
+interface ImportOptions {
+  readonly vendor: string;
+  readonly id: string;
+  readonly licence: string;
+}
+
+async function importTree(run: Run<ImportOptions>): Promise<number> {
+  const { vendor, id, licence } = run.options;
+  const [rules = '', target = ''] = run.args.map((path) => resolve(path));
+  const count = await importRules({ rules, directory: target, vendor, id, licence, now: Date.now() });
+  if (run.json) run.printJson({ vendor, id, rules: count, directory: target });
+  else run.print(`${count} rule files; look through ${target}/pack.json, then lazaret pack build`);
+  return EXIT.ok;
 }
 
 async function list(run: Run): Promise<number> {
