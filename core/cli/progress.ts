@@ -1,4 +1,4 @@
-/** The line on a terminal that says how far a scan is. */
+/** The line on a terminal that says how far one scan is, or several are. */
 import type { ScanProgress } from '../scan/report.ts';
 import { formatBytes, formatCount, formatDuration } from './format.ts';
 import type { Output } from './io.ts';
@@ -55,11 +55,54 @@ function timeLeft({ listingComplete, bytesDone, bytesListed }: ScanProgress, rat
   return `${formatDuration(((bytesListed - bytesDone) * 1000) / rate)} left`;
 }
 
+/** Guests that are being scanned at once, and those before and after them. */
+export interface Round {
+  readonly guests: number;
+  readonly finished: number;
+  /** Over all guests. */
+  readonly filesDone: number;
+  readonly bytesDone: number;
+  readonly found: number;
+  readonly unscanned: number;
+  readonly underWay: readonly { readonly vm: string; readonly progress: ScanProgress }[];
+}
+
+/** Totals, then those under way by name, as many as fit. */
+export function renderRound(round: Round, elapsed: number, width: number): string {
+  const { filesDone, bytesDone, found, unscanned } = round;
+  const rate = elapsed > 0 ? (bytesDone * 1000) / elapsed : 0;
+  const parts = [
+    `${round.finished} of ${formatCount(round.guests)} guests`,
+    `${formatCount(filesDone)} files`,
+    formatBytes(bytesDone),
+    `${formatBytes(Math.round(rate))}/s`,
+    found > 0 ? `${formatCount(found)} found` : '',
+    unscanned > 0 ? `${formatCount(unscanned)} unscanned` : '',
+    ...round.underWay.map(({ vm, progress }) => `${shorten(harmless(vm), 24)} ${stateText(progress)}`),
+  ];
+  return fitParts(parts.filter(Boolean), width);
+}
+
+function stateText(progress: ScanProgress): string {
+  if (progress.phase !== 'scanning') return progress.phase;
+  return progress.listingComplete ? `${Math.floor(shareDone(progress) * 100)} %` : 'listing';
+}
+
+/** One scan's part in the line. */
+export interface Tracked {
+  update(progress: ScanProgress): void;
+  /** It has ended, however it did. */
+  end(): void;
+}
+
 /** Repaints one line of a terminal; writes nothing where `output` is none. */
 export class ProgressBar {
   private readonly output: Omit<Output, 'stream'>;
   private readonly now: () => number;
-  private vm = '';
+  private readonly underWay = new Map<Tracked, { readonly vm: string; readonly progress: ScanProgress }>();
+  private readonly ended = { filesDone: 0, bytesDone: 0, found: 0, unscanned: 0 };
+  private guests = 0;
+  private finished = 0;
   private startedAt = 0;
   private paintedAt = Number.NEGATIVE_INFINITY;
   private shown = false;
@@ -69,18 +112,17 @@ export class ProgressBar {
     this.now = now;
   }
 
-  begin(vm: string): void {
-    this.vm = vm;
-    this.startedAt = this.now();
-  }
-
-  update(progress: ScanProgress): void {
-    const now = this.now();
-    if (!this.output.isTTY || now - this.paintedAt < REPAINT_MILLISECONDS) return;
-    this.paintedAt = now;
-    this.shown = true;
-    const line = renderProgress(this.vm, progress, now - this.startedAt, this.output.columns - 1);
-    this.output.write(CLEAR_LINE + line);
+  /** Announces a guest; it is under way with its first progress. */
+  begin(vm: string): Tracked {
+    if (this.guests++ === 0) this.startedAt = this.now();
+    const tracked: Tracked = {
+      update: (progress) => {
+        this.underWay.set(tracked, { vm, progress });
+        this.paint();
+      },
+      end: () => this.end(tracked),
+    };
+    return tracked;
   }
 
   /** Removes the line, so that other output can follow. */
@@ -88,4 +130,31 @@ export class ProgressBar {
     if (this.shown) this.output.write(CLEAR_LINE);
     this.shown = false;
   }
+
+  private end(tracked: Tracked): void {
+    const progress = this.underWay.get(tracked)?.progress;
+    this.underWay.delete(tracked);
+    this.finished += 1;
+    if (progress) for (const key of TOTALS) this.ended[key] += progress[key];
+  }
+
+  private paint(): void {
+    const now = this.now();
+    if (!this.output.isTTY || now - this.paintedAt < REPAINT_MILLISECONDS) return;
+    this.paintedAt = now;
+    this.shown = true;
+    this.output.write(CLEAR_LINE + this.line(now - this.startedAt, this.output.columns - 1));
+  }
+
+  private line(elapsed: number, width: number): string {
+    const underWay = [...this.underWay.values()];
+    const [only] = underWay;
+    if (this.guests === 1 && only) return renderProgress(only.vm, only.progress, elapsed, width);
+    const totals = { ...this.ended };
+    for (const { progress } of underWay) for (const key of TOTALS) totals[key] += progress[key];
+    const { guests, finished } = this;
+    return renderRound({ guests, finished, ...totals, underWay }, elapsed, width);
+  }
 }
+
+const TOTALS = ['filesDone', 'bytesDone', 'found', 'unscanned'] as const;

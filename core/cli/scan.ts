@@ -2,7 +2,7 @@ import { type Command, Option } from 'commander';
 import { GuestPath } from '../../protocol/index.ts';
 import type { Mode } from '../api/index.ts';
 import type { Domain } from '../channel/session.ts';
-import type { ScanReport } from '../scan/report.ts';
+import type { ScanProgress, ScanReport } from '../scan/report.ts';
 import type { Engine } from './engine.ts';
 import { UsageError } from './error.ts';
 import { EXIT } from './exit.ts';
@@ -10,6 +10,7 @@ import { interruptible } from './interrupt.ts';
 import { type Context, noEvents, perform, type Run } from './run.ts';
 import { isIncomplete, problemLines, renderReport } from './scan-report.ts';
 import { type TargetOptions, targetOf } from './scan-target.ts';
+import { harmless } from './text.ts';
 
 interface ScanOptions extends TargetOptions {
   readonly path?: readonly string[];
@@ -75,7 +76,16 @@ interface Order {
   readonly signal: AbortSignal;
 }
 
-/** One guest after the other: one that fails does not keep the others from being scanned. */
+/** What came of one guest, to be told when it is its turn. */
+interface Outcome {
+  readonly code: number;
+  tell(): void;
+}
+
+/**
+ * All guests, as many at once as the engine takes; one that fails does not keep the others from being scanned.
+ * Each is told of as soon as it has ended and those named before it were told of.
+ */
 async function scanAll(
   run: Run<ScanOptions>,
   engine: Engine,
@@ -83,35 +93,46 @@ async function scanAll(
   order: Order,
 ): Promise<number> {
   let code: number = EXIT.ok;
-  for (const domain of domains) {
-    if (order.signal.aborted) return EXIT.incomplete;
-    code = Math.max(code, await scanOne(run, engine, domain, order));
+  for (const ending of domains.map((domain) => scanOne(run, engine, domain, order))) {
+    const outcome = await ending;
+    outcome.tell();
+    code = Math.max(code, outcome.code);
   }
   return code;
 }
 
+/** Does not reject. */
 async function scanOne(
   run: Run<ScanOptions>,
   engine: Engine,
   domain: Domain,
   { mode, roots, signal }: Order,
-): Promise<number> {
+): Promise<Outcome> {
   const dryRun = run.options.dryRun === true;
-  run.progress.begin(domain.name);
+  const tracked = run.progress.begin(domain.name);
+  let begun = false;
+  const onProgress = (progress: ScanProgress): void => {
+    begun = true;
+    tracked.update(progress);
+  };
   try {
-    const onProgress = run.progress.update.bind(run.progress);
     const report = await engine.scanner.scan({ domain, mode, dryRun, roots }, { onProgress, signal });
-    run.progress.clear();
-    show(run, report, dryRun);
-    return exitCodeOfReport(report);
+    return { code: exitCodeOfReport(report), tell: () => show(run, report, dryRun) };
   } catch (error) {
-    run.printError(error);
-    return EXIT.incomplete;
+    const tell = () => {
+      run.note(`${harmless(domain.name)}: not scanned to the end`);
+      run.printError(error);
+    };
+    // Those whose turn had not come when all was interrupted have nothing to tell.
+    return { code: EXIT.incomplete, tell: begun || !signal.aborted ? tell : () => undefined };
+  } finally {
+    tracked.end();
   }
 }
 
 /** Programs get events on stdout; what no event tells goes to stderr. */
 function show(run: Run<ScanOptions>, report: ScanReport, dryRun: boolean): void {
+  run.progress.clear();
   if (run.json) for (const line of problemLines(report, run.paintNote)) run.note(line);
   else
     run.io.stdout.write(
