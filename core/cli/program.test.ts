@@ -250,7 +250,9 @@ describe('scan', () => {
       return { ...cleanReport(), findings: [finding()] };
     });
     expect(outcome.code).toBe(2);
-    expect(outcome.err).toBe('lazaret: nobody answers (no-agent)\n  because: ECONNREFUSED\\x1b\n');
+    expect(outcome.err).toBe(
+      'web: not scanned to the end\nlazaret: nobody answers (no-agent)\n  because: ECONNREFUSED\\x1b\n',
+    );
     expect(outcome.out).toContain('1 malicious\n');
     expect(outcome.calls).toEqual(['close']);
   });
@@ -292,7 +294,7 @@ describe('scan', () => {
 
   it('stops at an interrupt, closes the engine, and ends at once at the second', async () => {
     const config = await configure(TWO_VMS(state));
-    const outcome = await lazaret(['scan', '--config', config], async (_, signal, interrupt) => {
+    const outcome = await lazaret(['scan', 'web', '--config', config], async (_, signal, interrupt) => {
       interrupt();
       expect(signal.aborted).toBe(true);
       interrupt();
