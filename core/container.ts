@@ -14,6 +14,7 @@ import containFile from '../plugins/remediations/contain-file/index.ts';
 import deleteFile from '../plugins/remediations/delete-file/index.ts';
 import stopProcess from '../plugins/remediations/stop-process/index.ts';
 import { DEADLINES, GuestPath, type InstructionName } from '../protocol/index.ts';
+import type { AnyPlugin } from './api/index.ts';
 import { connectGuest } from './capability/connect.ts';
 import { loadIdentity } from './channel/identity.ts';
 import type { Domain } from './channel/session.ts';
@@ -30,6 +31,7 @@ import { KNOWN_GOOD } from './pack/trial.ts';
 import { PatchApplier } from './patch/apply.ts';
 import { Patcher } from './patch/patcher.ts';
 import { PluginRegistry } from './plugin/registry.ts';
+import { type ThirdParty, thirdParty } from './plugin/third-party.ts';
 import { noteLateOutcomes } from './scan/response.ts';
 import { Scanner } from './scan/scanner.ts';
 import { Spool } from './scan/spool.ts';
@@ -57,6 +59,21 @@ export const BUILT_IN = [
   filePolicy,
 ];
 
+/** All that a configuration can name: ours, and those of its plugin directories. */
+export const pluginsFor = (settings?: Settings): readonly AnyPlugin[] => [
+  ...BUILT_IN,
+  ...(settings ? ofThirdParties(settings).plugins : []),
+];
+
+export function ofThirdParties({ pluginDirectories, spool, state }: Settings): ThirdParty {
+  const places = [spool.directory, spool.overflow.directory ?? join(state, 'spool')];
+  return thirdParty(
+    pluginDirectories,
+    BUILT_IN.map(({ meta }) => meta.id),
+    spool.overflow.enabled ? places : places.slice(0, 1),
+  );
+}
+
 /** What the core itself has a use for, besides what plugins require. */
 const CORE_NEEDS: readonly InstructionName[] = [
   'query:features',
@@ -79,8 +96,11 @@ export async function compose(settings: Settings, options: ServiceOptions): Prom
   const store = new PackStore(database);
   const shelf = new PackShelf(join(settings.state, 'packs'));
   const signatures = await activeFiles(shelf, store.list(), Date.now());
+  const outside = ofThirdParties(settings);
+  for (const { error } of outside.refused) options.logger.warn(error.message);
+  const all = [...BUILT_IN, ...outside.plugins];
   const plugins = started.adopt(
-    await PluginRegistry.open(BUILT_IN, settings.plugins, context, signatures),
+    await PluginRegistry.open(all, settings.plugins, context, signatures),
     (opened) => opened.close(),
   );
   const spool = started.use(createSpool(settings));

@@ -3,6 +3,7 @@ import { CodedError } from '../../protocol/index.ts';
 export type PluginErrorCode =
   | 'bad-options'
   | 'unsupported-api'
+  | 'bad-package'
   | 'bad-signatures'
   | 'bad-bundle'
   | 'engine-unavailable'

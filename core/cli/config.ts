@@ -17,7 +17,9 @@ export function registerConfig(program: Command, context: Context): void {
 }
 
 async function check(run: Run, context: Context): Promise<number> {
-  const { files, settings } = await loadSettings({ file: run.options.config }, await context.plugins());
+  const { files, settings } = await loadSettings({ file: run.options.config }, (configured) =>
+    context.plugins(configured),
+  );
   if (run.json) run.printJson({ files, settings });
   else if (files.length > 0) run.print(`the configuration is right: ${files.map(harmless).join(', ')}`);
   else run.print(`nothing is configured in ${CONFIG_DIRECTORY}: the defaults hold`);

@@ -19,8 +19,8 @@ import { harmless } from './text.ts';
 /** What commands are made with. */
 export interface Context {
   readonly io: Io;
-  /** The plugins that a configuration can name. */
-  plugins(): Promise<readonly Examinable[]>;
+  /** The plugins that a configuration can name; without one, those that come with Lazaret. */
+  plugins(settings?: Settings): Promise<readonly Examinable[]>;
   readonly startEngine: StartEngine;
 }
 
@@ -63,7 +63,9 @@ export class Run<Options extends object = object> {
 
   /** For those who start the engine: the options of plugins are checked as well. */
   async settingsForEngine(context: Context): Promise<Settings> {
-    const { settings } = await loadSettings({ file: this.options.config }, await context.plugins());
+    const { settings } = await loadSettings({ file: this.options.config }, (settings) =>
+      context.plugins(settings),
+    );
     return this.withState(settings);
   }
 

@@ -113,13 +113,17 @@ const WRONG: readonly [what: string, text: string, lines: readonly string[]][] =
   [
     'an attempt at the prototype',
     '__proto__: {mode: delete}',
-    ['1:1: __proto__: there is no such key: expected one of state, spool, scan, policy, vms, packs, plugins'],
+    [
+      '1:1: __proto__: there is no such key: expected one of state, spool, scan, policy, vms, packs, pluginDirectories, plugins',
+    ],
   ],
   ['a list at the top', '- state', ['1:1: expected a mapping of keys to values']],
   [
     'an escape in a key',
     '"\\e[2J": 1',
-    ['1:1: \\x1b[2J: there is no such key: expected one of state, spool, scan, policy, vms, packs, plugins'],
+    [
+      '1:1: \\x1b[2J: there is no such key: expected one of state, spool, scan, policy, vms, packs, pluginDirectories, plugins',
+    ],
   ],
 ];
 

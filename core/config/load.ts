@@ -29,14 +29,14 @@ export interface Place {
   readonly directory?: string;
 }
 
+/** The plugins that a configuration can name: always the same, or depending on its directories. */
+export type PluginsFor = readonly Configurable[] | ((settings: Settings) => Promise<readonly Configurable[]>);
+
 /**
  * Throws ConfigError: `not-found`, `unreadable`, or `invalid` with one line an error, every error of every file
  * at once. With `plugins`, their options are checked as well.
  */
-export async function loadSettings(
-  place: Place = {},
-  plugins?: readonly Configurable[],
-): Promise<LoadedSettings> {
+export async function loadSettings(place: Place = {}, plugins?: PluginsFor): Promise<LoadedSettings> {
   const main = place.file ? resolve(place.file) : await findMain(place.directory ?? CONFIG_DIRECTORY);
   if (!main) return { settings: defaults(), files: [] };
   const { text, owner } = await readTrusted(main, undefined);
@@ -50,7 +50,7 @@ export async function loadSettings(
 /** Checks the texts of configuration files, in order; throws ConfigError `invalid`. */
 export async function check(
   parts: readonly { readonly file: string; readonly text: string }[],
-  plugins?: readonly Configurable[],
+  plugins?: PluginsFor,
 ): Promise<Settings> {
   const parsed = parts.map(({ file, text }) => parseSource(file, text));
   const sources = parsed.filter((source): source is Source => 'value' in source);
@@ -58,10 +58,14 @@ export async function check(
   const faults = parsed.filter((one): one is readonly Fault[] => Array.isArray(one)).flat();
   const result = settingsSchema.safeParse(source.value, { reportInput: true });
   if (!result.success) faults.push(...faultsOf(result.error.issues, source, settingsSchema));
-  else if (plugins) faults.push(...(await pluginFaults(plugins, result.data.plugins, source)));
+  else if (plugins)
+    faults.push(...(await pluginFaults(await namedBy(plugins, result.data), result.data.plugins, source)));
   if (result.success && faults.length === 0) return result.data;
   throw new ConfigError('invalid', faults.map(formatFault).join('\n'));
 }
+
+const namedBy = async (plugins: PluginsFor, settings: Settings): Promise<readonly Configurable[]> =>
+  typeof plugins === 'function' ? plugins(settings) : plugins;
 
 async function findMain(directory: string): Promise<string | undefined> {
   const found: string[] = [];

@@ -172,6 +172,9 @@ export const settingsSchema = mapping({
   policy: policy.prefault({}).describe('What may be looked at, and what may be done.'),
   vms: vms.default([]).describe('VMs whose channel is a known socket.'),
   packs: packs.prefault({}).describe("Vendors' packs of signatures."),
+  pluginDirectories: list(hostPath())
+    .default([])
+    .describe('Where packages of third parties lie: node_modules with lazaret-plugin-*, or one package.'),
   plugins: z.record(pluginId(), plugin, { error: 'a mapping' }).default({}).describe('Options by plugin id.'),
 });
 

@@ -1,0 +1,63 @@
+/** Finds third-party plugins in configured directories, without running anything of them. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { PluginError } from '../api/index.ts';
+import { checkOwner, type FoundPackage, readPackage } from './manifest.ts';
+
+const NAME = /^lazaret-plugin-/;
+
+/** What was found, and what is not used and why. */
+export interface Discovery {
+  readonly packages: readonly FoundPackage[];
+  readonly refused: readonly { readonly directory: string; readonly error: PluginError }[];
+}
+
+/** Each directory is a package itself, or has `node_modules` with packages named `lazaret-plugin-*`. Does not throw. */
+export function discover(directories: readonly string[]): Discovery {
+  const packages: FoundPackage[] = [];
+  const refused: { directory: string; error: PluginError }[] = [];
+  for (const directory of directories) {
+    try {
+      checkOwner(directory);
+    } catch (cause) {
+      refused.push({ directory, error: asPluginError(directory, cause) });
+      continue;
+    }
+    for (const candidate of candidates(directory)) {
+      try {
+        packages.push(readPackage(candidate));
+      } catch (error) {
+        refused.push({ directory: candidate, error: asPluginError(candidate, error) });
+      }
+    }
+  }
+  return { packages, refused };
+}
+
+function candidates(directory: string): string[] {
+  const modules = join(directory, 'node_modules');
+  const named = (folder: string) =>
+    existsSync(folder)
+      ? readdirSync(folder)
+          .filter((name) => NAME.test(name))
+          .map((name) => join(folder, name))
+      : [];
+  if (isPlugin(directory) || !existsSync(modules)) return [directory];
+  const scopes = readdirSync(modules).filter((name) => name.startsWith('@'));
+  return [...named(modules), ...scopes.flatMap((scope) => named(join(modules, scope)))].sort();
+}
+
+/** A package may itself have node_modules, of its dependencies. */
+function isPlugin(directory: string): boolean {
+  try {
+    return JSON.parse(readFileSync(join(directory, 'package.json'), 'utf8'))?.lazaret !== undefined;
+  } catch {
+    return false;
+  }
+}
+
+function asPluginError(directory: string, cause: unknown): PluginError {
+  if (cause instanceof PluginError) return cause;
+  const message = `the plugin directory ${directory} cannot be read: ${(cause as Error).message}`;
+  return new PluginError('bad-package', message, { cause });
+}
