@@ -97,6 +97,10 @@ export interface Start {
   readonly path: string;
   /** MITRE ATT&CK technique, such as T1053.003. */
   readonly technique: string;
+  /** The line that says so, from 1. */
+  readonly line?: number;
+  /** The file is there for other things too, which would be lost with it. */
+  readonly shared?: boolean;
 }
 
 /**
