@@ -12,7 +12,7 @@ import { cpuSeconds } from './processes.ts';
 /** What a bench changes of the default settings. */
 export interface EngineSettings {
   readonly plugins: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
-  /** Hashes that agents tell may spare them the transfer. */
+  /** Hashes that agents tell may spare them the transfer. Default: as policy has it. */
   readonly agentHashes?: boolean;
 }
 

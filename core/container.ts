@@ -32,6 +32,7 @@ import { PatchApplier } from './patch/apply.ts';
 import { Patcher } from './patch/patcher.ts';
 import { PluginRegistry } from './plugin/registry.ts';
 import { type ThirdParty, thirdParty } from './plugin/third-party.ts';
+import { Known } from './scan/known.ts';
 import { noteLateOutcomes } from './scan/response.ts';
 import { Scanner } from './scan/scanner.ts';
 import { Spool } from './scan/spool.ts';
@@ -112,6 +113,7 @@ export async function compose(settings: Settings, options: ServiceOptions): Prom
   container.registerInstance(TOKENS.identity, await loadIdentity(settings.state));
   container.registerInstance(TOKENS.plugins, plugins);
   container.registerInstance(TOKENS.spool, spool);
+  container.registerInstance(TOKENS.known, new Known(database, settings.policy.knownContent));
   const packs = new Packs({
     shelf,
     store,

@@ -157,7 +157,13 @@ async function secondScan(scene: Scene): Promise<string[]> {
 async function scan({ run, engine, domain, signal }: Scene, whenMet: () => void): Promise<ScanReport> {
   const bar = new ProgressBar(run.io.stderr);
   const tracked = bar.begin(domain.name);
-  const request = { domain, mode: 'contain', dryRun: false, roots: [GuestPath.of('/')] } as const;
+  const request = {
+    domain,
+    mode: 'contain',
+    dryRun: false,
+    fresh: false,
+    roots: [GuestPath.of('/')],
+  } as const;
   let met = false;
   const onProgress = (progress: ScanProgress): void => {
     if (!met && progress.phase !== 'connecting') whenMet();

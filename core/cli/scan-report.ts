@@ -1,8 +1,8 @@
 /** A scan's result for people. */
 
 import type { ScanReport, Unscanned } from '../scan/report.ts';
-import type { FindingRecord } from '../store/records.ts';
-import { formatBytes, formatDuration, formatNumber } from './format.ts';
+import type { FindingRecord, ScanSummary } from '../store/records.ts';
+import { formatBytes, formatCount, formatDuration, formatNumber } from './format.ts';
 import type { Paint, Shade } from './style.ts';
 import { detectionsText, judgementShade, subjectText } from './subject.ts';
 import { harmless, shorten } from './text.ts';
@@ -47,11 +47,20 @@ function totals({ vm, scan }: ScanReport, { paint }: ReportStyle): string[] {
   const elapsed = finishedAt - startedAt;
   const rate = elapsed > 0 ? `, ${formatBytes(Math.round((summary.bytes * 1000) / elapsed))}/s` : '';
   const what = [
-    formatNumber(summary.files, 'file'),
+    formatNumber(summary.files, 'file') + knownText(summary),
     formatBytes(summary.bytes),
     formatNumber(summary.processes, 'process', 'processes'),
   ].join(', ');
   return [`${name}: ${what} in ${formatDuration(elapsed)}${rate}`];
+}
+
+/** Files that were not fetched, and why not. */
+function knownText({ unchanged, claimed }: ScanSummary): string {
+  const parts = [
+    unchanged > 0 ? `${formatCount(unchanged)} unchanged` : '',
+    claimed > 0 ? `${formatCount(claimed)} known by the hash that the agent gave` : '',
+  ].filter(Boolean);
+  return parts.length > 0 ? ` (${parts.join(', ')})` : '';
 }
 
 function findings(report: ScanReport, style: ReportStyle): string[] {

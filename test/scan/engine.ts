@@ -27,6 +27,7 @@ rule Scan_Test_Eicar { strings: $eicar = "EICAR-STANDARD-ANTIVIRUS-TEST" conditi
 
 export interface EngineOptions {
   readonly policy?: Partial<Settings['policy']>;
+  /** A spool in memory of so many bytes, and none on disk. */
   readonly spoolBytes?: number;
   /** Rule files besides the engine's own, by name. */
   readonly rules?: Readonly<Record<string, string>>;
@@ -37,6 +38,7 @@ export interface EngineOptions {
 export interface ScanOptions extends Partial<ScanHooks> {
   readonly mode?: Mode;
   readonly dryRun?: boolean;
+  readonly fresh?: boolean;
   readonly root?: string;
   readonly socket?: string;
 }
@@ -77,9 +79,10 @@ export class TestEngine implements AsyncDisposable {
   }
 
   scan(options: ScanOptions = {}): Promise<ScanReport> {
-    const { mode = 'detect', dryRun = false, root = '/', signal = new AbortController().signal } = options;
+    const { mode = 'detect', dryRun = false, fresh = false, root = '/' } = options;
+    const { signal = new AbortController().signal } = options;
     const domain = bareSocket(options.socket ?? join(this.directory, 'agent.sock'), 'guest');
-    const request = { domain, mode, dryRun, roots: [GuestPath.of(root)] };
+    const request = { domain, mode, dryRun, fresh, roots: [GuestPath.of(root)] };
     return this.services.scanner.scan(request, {
       signal,
       onProgress: options.onProgress ?? (() => undefined),
@@ -134,7 +137,11 @@ function settingsIn(directory: string, { policy, spoolBytes, rules = {} }: Engin
   return {
     ...base,
     state: join(directory, 'state'),
-    spool: { ...base.spool, directory: spool, bytes: spoolBytes ?? base.spool.bytes },
+    spool: {
+      directory: spool,
+      bytes: spoolBytes ?? base.spool.bytes,
+      overflow: { ...base.spool.overflow, enabled: spoolBytes === undefined },
+    },
     policy: { ...base.policy, ...policy },
     plugins: {
       yara: { enabled: true, rules: [ruleFolder], processes: 1 },
