@@ -34,6 +34,15 @@ export interface Lie {
   readonly found: string;
 }
 
+/** A line that the guest is told of. */
+interface ToldLine extends LineSummary {
+  /** It was learnt from another guest, of which this one may be a clone. */
+  readonly isOthers: boolean;
+  isConfirmed: boolean;
+  /** It comes in full, and all its files are fetched. */
+  isAudited: boolean;
+}
+
 /** Of each scan, at least so many known lines come in full, and about so many of the first known files. */
 const AUDITED_AT_LEAST = 4;
 /** Lines of one directory whose entries are looked at; in one with more files, some are fetched again. */
@@ -45,8 +54,9 @@ export class KnownGuest implements KnownLines {
   private readonly options: KnownGuestOptions;
   private readonly id: number = 0;
   private readonly lastId: number = 0;
-  private readonly lines = new Map<string, LineSummary & { isConfirmed: boolean; isAudited: boolean }>();
-  private directory: { key: Buffer; hashes: Map<string, KnownHash> } | undefined;
+  private readonly lines = new Map<string, ToldLine>();
+  /** Of the line or directory that is being looked at. */
+  private recalled: { key: string; hashes: ReadonlyMap<string, KnownHash> } | undefined;
   private believes: boolean;
   private hasLied = false;
   private isCut = false;
@@ -84,7 +94,7 @@ export class KnownGuest implements KnownLines {
   }
 
   /** The guest says that this line is as it was. Undefined for one that it was not told. */
-  confirm(digest: string): { readonly files: number; readonly bytes: number } | undefined {
+  confirm(digest: string): Readonly<ToldLine> | undefined {
     const line = this.has(digest) ? this.lines.get(digest) : undefined;
     if (line) line.isConfirmed = true;
     return line;
@@ -151,18 +161,34 @@ export class KnownGuest implements KnownLines {
   /** The scan has ended. `isWhole`: the listing was of the whole guest and came to its end. Throws StoreError. */
   end({ isComplete, isWhole }: { readonly isComplete: boolean; readonly isWhole: boolean }): void {
     this.notes?.save();
-    if (!this.notes || !isComplete || this.isCut || this.hasLied) return;
-    const confirmed = new Set<number>();
-    for (const { id, isConfirmed } of this.lines.values()) if (isConfirmed) confirmed.add(id);
-    this.notes.lines.sweep(this.id, this.lastId, isWhole, (id) => confirmed.has(id));
+    if (!this.notes || this.hasLied) return;
+    const confirmed = this.lines
+      .values()
+      .filter(({ isConfirmed }) => isConfirmed)
+      .toArray();
+    const idsOf = (isOthers: boolean) =>
+      confirmed.filter((line) => line.isOthers === isOthers).map(({ id }) => id);
+    this.notes.lines.adopt(this.id, idsOf(true));
+    if (!isComplete || this.isCut) return;
+    const own = new Set(idsOf(false));
+    this.notes.lines.sweep(this.id, this.lastId, isWhole, (id) => own.has(id));
   }
 
   private loadLines(): void {
     const { generation, policy } = this.options;
-    const known = this.notes?.lines.ofGeneration(this.id, generation, policy.agentHashes) ?? [];
+    const { agentHashes } = policy;
+    const { lines } = this.notes as Notes;
+    this.tell(lines.ofGeneration(this.id, generation, agentHashes), false);
+    // A guest that was never seen may be a clone of one that was.
+    if (agentHashes && this.lastId === 0) {
+      this.tell(lines.ofOthers(this.id, generation, LIMITS.knownLines), true);
+    }
+  }
+
+  private tell(known: Iterable<LineSummary>, isOthers: boolean): void {
     for (const line of known) {
-      if (this.lines.size >= LIMITS.knownLines) break;
-      this.lines.set(line.digest, { ...line, isConfirmed: false, isAudited: false });
+      if (this.lines.size >= LIMITS.knownLines) return;
+      this.lines.set(line.digest, { ...line, isOthers, isConfirmed: false, isAudited: false });
     }
   }
 
@@ -201,25 +227,29 @@ export class KnownGuest implements KnownLines {
     if (kept) this.notes.keepLine(this.id, kept);
   }
 
-  private hashesOf({ directory }: OpenLine): ReadonlyMap<string, KnownHash> {
-    if (!this.believes || this.lastId === 0) return NOTHING;
-    if (!this.directory?.key.equals(directory)) {
-      this.directory = { key: directory, hashes: this.loadDirectory(directory) };
-    }
-    return this.directory.hashes;
+  private hashesOf({ directory, source }: OpenLine): ReadonlyMap<string, KnownHash> {
+    if (!this.believes) return NOTHING;
+    const line = this.lines.get(source.digest);
+    if (line?.isOthers) return this.recalling(source.digest, () => this.loadLine(line));
+    if (this.lastId === 0) return NOTHING;
+    return this.recalling(directory.toString('latin1'), () => this.loadDirectory(directory));
   }
 
-  private loadDirectory(directory: Buffer): Map<string, KnownHash> {
-    const hashes = new Map<string, KnownHash>();
+  /** Lines of one directory follow each other. */
+  private recalling(key: string, load: () => ReadonlyMap<string, KnownHash>): ReadonlyMap<string, KnownHash> {
+    if (this.recalled?.key !== key) this.recalled = { key, hashes: load() };
+    return this.recalled.hashes;
+  }
+
+  private loadLine({ id }: ToldLine): ReadonlyMap<string, KnownHash> {
+    const entries = this.notes?.lines.entriesOf(id) ?? Buffer.alloc(0);
+    return new Map(hashesIn(entries, true));
+  }
+
+  private loadDirectory(directory: Buffer): ReadonlyMap<string, KnownHash> {
     const { agentHashes } = this.options.policy;
     const kept = this.notes?.lines.ofDirectory(this.id, directory, agentHashes, DIRECTORY_LINES) ?? [];
-    for (const { claimed: isClaimed, entries } of kept) {
-      for (let at = 0; at < entries.length; at += ENTRY_BYTES) {
-        const sha256 = entries.toString('hex', at + DIGEST_BYTES, at + ENTRY_BYTES);
-        hashes.set(entries.toString('latin1', at, at + DIGEST_BYTES), { sha256, isClaimed });
-      }
-    }
-    return hashes;
+    return new Map(kept.flatMap(({ claimed, entries }) => Array.from(hashesIn(entries, claimed))));
   }
 
   private distrust(): void {
@@ -232,3 +262,11 @@ export class KnownGuest implements KnownLines {
 
 const DIGEST_BYTES = 16;
 const NOTHING: ReadonlyMap<string, KnownHash> = new Map();
+
+/** The hash of each file by the digest of its entry. */
+function* hashesIn(entries: Buffer, isClaimed: boolean): Generator<[string, KnownHash]> {
+  for (let at = 0; at < entries.length; at += ENTRY_BYTES) {
+    const sha256 = entries.toString('hex', at + DIGEST_BYTES, at + ENTRY_BYTES);
+    yield [entries.toString('latin1', at, at + DIGEST_BYTES), { sha256, isClaimed }];
+  }
+}

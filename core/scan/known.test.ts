@@ -222,6 +222,42 @@ describe('a clone of a guest that was scanned', () => {
     expect(again.told[0]).toHaveLength(3);
   });
 
+  it('tells by digest alone what is the same down to its times, and is held to it', async () => {
+    const files = FINE.map((file) => ({ ...file, ctime: '1700000000.123456789' }));
+    const scan = await scanOf({ files }, UNAUDITED);
+    await scan.run();
+    const session = scan.become({ files: [...files, EVIL] }, 'clone');
+    const { scan: record } = await scan.run();
+    expect(session.told[0]).toHaveLength(3);
+    expect(fetchedBy(session)).toEqual(['/tmp/evil']);
+    expect(record.summary).toMatchObject({ files: 4, unchanged: 0, claimed: 3 });
+    const again = scan.become({ files }, 'clone');
+    expect((await scan.run()).scan.summary).toMatchObject({ files: 3, unchanged: 3 });
+    expect(fetchedBy(again)).toEqual([]);
+  });
+
+  it('is caught by the audit when it only seems to be the same', async () => {
+    const files = FINE.map((file) => ({ ...file, ctime: '1700000000.123456789' }));
+    const audited = { ...knownContent({ auditShare: 1 }), random: ALWAYS };
+    const scan = await scanOf({ files }, audited);
+    await scan.run();
+    const evil = files.map((file) => ({ ...file, content: file.content?.replace('fine', 'evil') ?? '' }));
+    scan.become({ files: evil }, 'no-clone');
+    const { findings } = await scan.run();
+    expect(findings).toHaveLength(3);
+    expect(findings.flatMap(({ detections }) => detections.map(({ name }) => name))).toContain(
+      'agent-lied-about-hash',
+    );
+  });
+
+  it('is not told of files whose times an image builder wrote', async () => {
+    const scan = await scanOf({ files: FINE }, UNAUDITED);
+    await scan.run();
+    const session = scan.become({ files: FINE }, 'clone');
+    await scan.run();
+    expect(session.told).toEqual([[]]);
+  });
+
   it('sends everything when policy does not take its word', async () => {
     const scan = await scanOf({ files: FINE }, knownContent({ agentHashes: false }));
     await scan.run();

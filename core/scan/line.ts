@@ -74,6 +74,7 @@ export class OpenLine {
       files: files.length,
       bytes: files.reduce((sum, { facts }) => sum + facts.size, 0),
       claimed: this.isClaimed,
+      shareable: files.every(isOfKernel),
       entries: Buffer.concat(this.entries),
     };
   }
@@ -83,6 +84,12 @@ export class OpenLine {
     if (this.open === 0) this.onDone(this);
   }
 }
+
+/**
+ * A ctime with a fraction was put there by a kernel, at one moment of one machine: a file of another guest with
+ * the same one, and all else the same, is a copy of the same image. Builders of images write whole seconds.
+ */
+const isOfKernel = ({ entry: [, , , , ctime] }: ListedFile): boolean => !/\.0+$/.test(ctime);
 
 /** What the opened file said of itself is what the listing had. */
 export const isSame = (listed: LineFile['listed'], opened: OpenedFacts): boolean =>

@@ -59,7 +59,7 @@ async function* wantedOf(
     for (const { path, ...why } of missed) tally.missed(path, why);
     for (const digest of known) {
       const confirmed = guest.confirm(digest);
-      if (confirmed) tally.lineKnown(confirmed);
+      if (confirmed) tally.lineKnown(confirmed, confirmed.isOthers);
     }
     if (line) yield* await wantedOfLine(line, parts, signal);
   }

@@ -41,11 +41,12 @@ describe('a tally', () => {
 
   it('counts what is known as done, and says whose word that is', () => {
     const tally = new Tally();
-    tally.lineKnown({ files: 3, bytes: 30 });
+    tally.lineKnown({ files: 2, bytes: 20 }, false);
+    tally.lineKnown({ files: 1, bytes: 10 }, true);
     tally.listed(2, 20);
     tally.fileKnown(10, true);
     tally.fileKnown(10, false);
-    expect(tally.summary()).toMatchObject({ files: 5, bytes: 50, unchanged: 4, claimed: 1 });
+    expect(tally.summary()).toMatchObject({ files: 5, bytes: 50, unchanged: 3, claimed: 2 });
     tally.listingEnded();
     expect(tally.isListed).toBe(true);
     tally.missed('/d', { reason: 'unreadable' });

@@ -41,12 +41,13 @@ export class Tally {
     this.unscanned.length = 0;
   }
 
-  /** Files of a line that is as it was when all of them were clean. */
-  lineKnown({ files, bytes }: { readonly files: number; readonly bytes: number }): void {
+  /** Files of a line that is as it was when all of them were clean, in this guest or in another of which it is a clone. */
+  lineKnown({ files, bytes }: { readonly files: number; readonly bytes: number }, isClaimed: boolean): void {
     this.listed(files, bytes);
     this.progress.filesDone += files;
     this.progress.bytesDone += bytes;
-    this.known.unchanged += files;
+    if (isClaimed) this.known.claimed += files;
+    else this.known.unchanged += files;
   }
 
   /** A listed file whose content is known to be clean. `isClaimed`: that it has this content is the guest's word. */

@@ -3,7 +3,8 @@
  * named by the digest of its bytes, so one that comes with that digest again says the same as then.
  *
  * `generation` is there on lines all of whose files were judged clean by one generation of detectors, and
- * names it. `claimed`: the hash of some file in it was the guest's own statement.
+ * names it. `claimed`: the hash of some file in it was the guest's own statement. `shareable`: where it comes from
+ * another guest, the two are of one image (line.ts).
  */
 import { z } from 'zod';
 import type { StateDatabase } from './database.ts';
@@ -17,6 +18,7 @@ export interface KnownLine {
   readonly files: number;
   readonly bytes: number;
   readonly claimed: boolean;
+  readonly shareable: boolean;
   /** For each file that has one: 16 bytes digest of its entry, 32 bytes SHA-256 of its content. */
   readonly entries: Buffer;
 }
@@ -30,6 +32,8 @@ export interface LineSummary {
 }
 
 export const ENTRY_BYTES = 48;
+/** Guests of whose lines a new one may have some. */
+const OTHER_GUESTS = 8;
 
 const IdRow = z.object({ id: z.int() });
 const SummaryRow = z.object({
@@ -79,6 +83,39 @@ export class KnownLineStore {
     for (const row of rows) yield readRow('knownLines', SummaryRow, row);
   }
 
+  /** Such lines of the guests that were scanned last, other than this one: at most `most`, none of them claimed. */
+  *ofOthers(guest: number, generation: Buffer, most: number): Generator<LineSummary> {
+    const rows = this.database.all(
+      `SELECT id, lower(hex(digest)) AS digest, files, bytes FROM knownLines
+       WHERE guest IN (SELECT id FROM knownGuests WHERE id <> :guest AND files > 0
+                       ORDER BY scannedAt DESC LIMIT :guests)
+         AND generation = :generation AND claimed = 0 AND shareable = 1
+       LIMIT :most`,
+      { guest, generation, guests: OTHER_GUESTS, most },
+    );
+    for (const row of rows) yield readRow('knownLines', SummaryRow, row);
+  }
+
+  /** Takes lines of other guests over, as what this guest claims to have. */
+  adopt(guest: number, ids: readonly number[]): void {
+    if (ids.length === 0) return;
+    this.database.transaction(() => {
+      this.database.run(
+        `INSERT INTO knownLines (guest, directory, digest, generation, files, bytes, claimed, shareable, entries)
+         SELECT :guest, directory, digest, generation, files, bytes, 1, shareable, entries
+         FROM knownLines WHERE id IN (SELECT value FROM json_each(:ids))`,
+        { guest, ids: JSON.stringify(ids) },
+      );
+      this.count(guest);
+    });
+  }
+
+  /** The entries of one line; empty when it is gone. */
+  entriesOf(id: number): Buffer {
+    const row = this.database.get('SELECT claimed, entries FROM knownLines WHERE id = :id', { id });
+    return row ? readRow('knownLines', EntriesRow, row).entries : Buffer.alloc(0);
+  }
+
   /** The entries of the lines of one directory, the first `most` of them. */
   ofDirectory(guest: number, directory: Buffer, withClaimed: boolean, most: number) {
     return this.database
@@ -101,17 +138,18 @@ export class KnownLineStore {
   save(lines: readonly { readonly guest: number; readonly line: KnownLine }[]): void {
     this.database.transaction(() => {
       for (const { guest, line } of lines) {
-        const { directory, digest, generation, files, bytes, claimed, entries } = line;
+        const { directory, digest, generation, files, bytes, claimed, shareable, entries } = line;
         this.database.run(
           'DELETE FROM knownLines WHERE guest = :guest AND directory = :directory AND digest = :digest',
           { guest, directory, digest },
         );
         this.database.run(
-          `INSERT INTO knownLines (guest, directory, digest, generation, files, bytes, claimed, entries)
-           VALUES (:guest, :directory, :digest, :generation, :files, :bytes, :claimed, :entries)`,
+          `INSERT INTO knownLines
+             (guest, directory, digest, generation, files, bytes, claimed, shareable, entries)
+           VALUES (:guest, :directory, :digest, :generation, :files, :bytes, :claimed, :shareable, :entries)`,
           {
             ...{ guest, directory, digest, files, bytes, entries },
-            ...{ generation: generation ?? null, claimed: Number(claimed) },
+            ...{ generation: generation ?? null, claimed: Number(claimed), shareable: Number(shareable) },
           },
         );
       }

@@ -82,6 +82,7 @@ const line = (directory: number, changes: Partial<KnownLine> = {}): KnownLine =>
   files: 2,
   bytes: 20,
   claimed: false,
+  shareable: true,
   entries: Buffer.alloc(96, directory),
   ...changes,
 });
@@ -103,6 +104,32 @@ describe('lines of listings', () => {
     ]);
     expect(store.ofDirectory(guest, Buffer.alloc(16, 2), false, 10)).toEqual([]);
     expect(digestsOf(store, store.begin('another', 0))).toEqual([]);
+  });
+
+  it('are offered to other guests when they may be clones, and adopted as what those claim', () => {
+    const store = new KnownLineStore(database, 100);
+    const image = store.begin('image', 0);
+    const [shared, ...unfit] = [
+      line(1),
+      line(2, { claimed: true }),
+      line(3, { shareable: false }),
+      line(4, { generation: OLD }),
+    ];
+    store.save([shared, ...unfit].map((one) => ({ guest: image, line: one })));
+    store.sweep(image, 0, true, () => true);
+    const clone = store.begin('clone', 1);
+    const offered = [...store.ofOthers(clone, NEW, 10)];
+    expect(offered.map(({ digest }) => digest)).toEqual([shared.digest.toString('hex')]);
+    expect([...store.ofOthers(image, NEW, 10)]).toEqual([]);
+    expect(store.entriesOf(offered[0]?.id ?? 0)).toEqual(shared.entries);
+    expect(store.entriesOf(4711)).toEqual(Buffer.alloc(0));
+    store.adopt(
+      clone,
+      offered.map(({ id }) => id),
+    );
+    expect(digestsOf(store, clone)).toHaveLength(1);
+    expect(digestsOf(store, clone, false)).toEqual([]);
+    expect([...store.ofOthers(store.begin('third', 2), NEW, 10)]).toHaveLength(1);
   });
 
   it('are there once, however often they are learnt', () => {
