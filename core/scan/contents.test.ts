@@ -94,6 +94,7 @@ describe('judging contents', () => {
         item: item('/gone'),
         verdict: { state: 'unscanned', unfinished: { reason: 'vanished' } },
         isKept: false,
+        starts: [],
       },
     ]);
     expect(shown).toEqual([]);

@@ -4,7 +4,7 @@
  * answer keys. What was clean is kept; see answers.ts.
  */
 import type { FileFacts as OpenedFacts } from '../../protocol/index.ts';
-import type { Answer, ContentSummary, FileFacts, UnscannedReason } from '../api/index.ts';
+import type { Answer, ContentSummary, FileFacts, Start, UnscannedReason } from '../api/index.ts';
 import type { AnswerKeys, Question } from './answer-keys.ts';
 import { type CleanAnswers, forgetOldest, isClean, isFinished, type SharedAnswers } from './answers.ts';
 import type { Asked, Detection } from './detect.ts';
@@ -26,6 +26,8 @@ export interface Judged<Item> {
   readonly verdict: Verdict;
   /** Every answer is clean and stands for the content. */
   readonly isKept: boolean;
+  /** What it has the guest start by itself. */
+  readonly starts: readonly Start[];
   readonly opened?: { readonly facts: OpenedFacts; readonly content: Content };
 }
 
@@ -68,6 +70,9 @@ const BATCH_ITEMS = 128;
 /** A batch is judged as a whole, so it must be small beside the spool (here: its largest content), or nothing would move any more. */
 const BATCH_SHARE = 8;
 const BATCH_BYTES = 16 * 1024 * 1024;
+/** What is held of one content. */
+export type Held = Pick<Judged<unknown>, 'verdict' | 'isKept' | 'starts'>;
+
 /** Answers without a result that are not asked for again within one scan. */
 const REMEMBERED_FAILURES = 10_000;
 
@@ -94,10 +99,7 @@ export class ContentJudge {
   }
 
   /** For each subject, in their order, what its detectors hold of it. Does not reject but with StoreError. */
-  async verdicts(
-    subjects: readonly Judgeable[],
-    signal: AbortSignal,
-  ): Promise<{ verdict: Verdict; isKept: boolean }[]> {
+  async verdicts(subjects: readonly Judgeable[], signal: AbortSignal): Promise<Held[]> {
     const { keys, clean } = this.parts;
     const kept = clean.find(subjects.map(({ content }) => content.digests.sha256));
     const cases = new Map<string, Case>();
@@ -130,7 +132,7 @@ export class ContentJudge {
     const next = verdicts.values();
     yield batch.map((fetched): Judged<Item> => {
       const { item } = fetched;
-      if (!('content' in fetched)) return { item, verdict: unscanned(fetched), isKept: false };
+      if (!('content' in fetched)) return { item, verdict: unscanned(fetched), isKept: false, starts: [] };
       const { facts, content } = fetched;
       return { item, ...(next.next().value as (typeof verdicts)[number]), opened: { facts, content } };
     });
@@ -205,9 +207,13 @@ function askedOf({ own, asked }: Fresh, index: number): Asked {
 }
 
 /** Those who are not asked have given a clean answer before. */
-function held({ open, answers }: Case): { verdict: Verdict; isKept: boolean } {
+function held({ open, answers }: Case): Held {
   const given = open.map(({ detector }) => ({ detector, answer: answers.get(detector) as Answer }));
-  return { verdict: judge(given), isKept: given.every(({ answer }) => isClean(answer)) };
+  return {
+    verdict: judge(given),
+    isKept: given.every(({ answer }) => isClean(answer)),
+    starts: given.flatMap(({ answer }) => (isFinished(answer) ? (answer.starts ?? []) : [])),
+  };
 }
 
 function unscanned(failed: { readonly unscanned: UnscannedReason; readonly detail?: string }): Verdict {

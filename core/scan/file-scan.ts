@@ -1,5 +1,6 @@
 /**
- * The files of a guest: list, leave out what is known, fetch the rest, judge, answer.
+ * The files of a guest: list, leave out what is known, fetch the rest, judge, answer; then those that start what was
+ * found to be malicious.
  *
  * A guest that is caught lying about a file is scanned once more from the beginning and believed nothing: what it
  * was believed until then is not known to be so.
@@ -12,12 +13,14 @@ import { fileFinding, isFound } from './findings.ts';
 import { listFiles } from './inventory.ts';
 import type { ScanKnowledge } from './known.ts';
 import type { Lie } from './known-guest.ts';
-import { accused } from './lie.ts';
+import { detectionOfLie } from './lie.ts';
 import { inodeKey, listProcesses, type RunningProcess, targetOf } from './processes.ts';
 import { Recall } from './recall.ts';
 import type { Answerable } from './responder.ts';
 import { release, type ScanContext } from './scan-context.ts';
-import { selectWanted, type WantedFile } from './select.ts';
+import { inRequests, selectWanted, type WantedFile } from './select.ts';
+import { Starters } from './starters.ts';
+import { withDetections } from './verdict.ts';
 
 export interface FileParts extends ScanKnowledge {
   readonly keys: AnswerKeys;
@@ -31,6 +34,7 @@ export class FileScan {
   private readonly recall: Recall;
   /** By path. */
   private readonly lies = new Map<string, Lie>();
+  private readonly starters = new Starters();
 
   constructor(scan: ScanContext, parts: FileParts) {
     this.scan = scan;
@@ -48,6 +52,7 @@ export class FileScan {
         this.scan.tally.restart();
         await this.pass(signal);
       }
+      await this.answerStarters(signal);
       isComplete = this.scan.tally.isListed;
     } finally {
       known.end({ isComplete, isWhole: this.isWhole() });
@@ -87,23 +92,53 @@ export class FileScan {
 
   private async finish(judged: readonly Judged<WantedFile>[], signal: AbortSignal): Promise<void> {
     const held = judged.map((each) => this.note(each));
-    const runningOf = await this.whoRuns(held, signal);
-    const found = held.flatMap((each) => this.answerable(each, runningOf));
-    const { tally } = this.scan;
-    for (const { item, verdict } of held) tally.fileDone(item.facts.path, item.facts.size, verdict);
+    for (const { item, verdict } of held) {
+      this.scan.tally.fileDone(item.facts.path, item.facts.size, verdict);
+    }
+    await this.respond(held, signal);
+    this.parts.guest.saveInTime();
+  }
+
+  private async respond(judged: readonly Judged<WantedFile>[], signal: AbortSignal): Promise<void> {
+    const runningOf = await this.whoRuns(judged, signal);
+    const found = judged.flatMap((each) => this.answerable(each, runningOf));
     await this.scan.answer(found, 'scanning', signal);
     this.forgetRemoved(found);
-    release(held);
-    this.parts.guest.saveInTime();
+    release(judged);
   }
 
   /** Keeps what was learnt of a file; one about which the guest has lied is found for that. */
   private note(judged: Judged<WantedFile>): Judged<WantedFile> {
     const { path } = judged.item.facts;
+    this.starters.note(judged);
     const lie = this.parts.guest.note(judged.item.inLine, judged) ?? this.lies.get(path);
     if (!lie) return judged;
     this.lies.set(path, lie);
-    return { ...judged, verdict: accused(judged.verdict, lie) };
+    return { ...judged, verdict: withDetections(judged.verdict, [detectionOfLie(lie)]) };
+  }
+
+  /** Files that start what was found to be malicious are found with it; they were counted when they were judged. */
+  private async answerStarters(signal: AbortSignal): Promise<void> {
+    const { tally, policy } = this.scan;
+    if (this.starters.cut > 0) {
+      const detail = `${this.starters.cut} entries of what files start were not followed: there are too many`;
+      tally.missed('what files start', { reason: 'engine-limit', detail });
+    }
+    for (let due = this.starters.take(); due.length > 0; due = this.starters.take()) {
+      const batches = inRequests(due, policy.maxFileBytes);
+      for await (const judged of this.scan.fetchAndJudge(batches, signal)) {
+        for (const { item, verdict, opened } of judged) {
+          if (!opened && 'unfinished' in verdict && verdict.unfinished)
+            tally.missed(item.facts.path, verdict.unfinished);
+        }
+        const implicated = judged.map((each) => {
+          this.starters.note(each);
+          const said = this.starters.detections(each.item.facts.path);
+          return { ...each, verdict: withDetections(each.verdict, said) };
+        });
+        await this.respond(implicated, signal);
+      }
+    }
   }
 
   /** Who runs the files of a batch that are malicious, by inode; nobody is asked when none is. */

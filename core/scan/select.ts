@@ -38,7 +38,7 @@ export async function* selectWanted(
 
 /** Batches that fit one request. */
 export const inRequests = (
-  files: AsyncIterable<WantedFile>,
+  files: AsyncIterable<WantedFile> | Iterable<WantedFile>,
   maxFileBytes: number,
 ): AsyncGenerator<WantedFile[]> =>
   batched(
