@@ -9,8 +9,8 @@
  *   trailer    8 bytes magic, 4 bytes length of the contents, 32 bytes SHA-256 of fan-out and contents
  *
  * Fan-out and contents are kept in memory: two MiB for 10^7 hashes. The rest is left to the page cache. Opening
- * checks the trailer and that every part has its place in the file, and does not read the rest: a file has its
- * name only once it is whole and synced, and `Contents.digest` is there for whoever doubts the disk.
+ * checks these two by the trailer and does not read the rest: a file has its name only once it is whole and
+ * synced, and `Contents.digest` is there for whoever doubts the disk.
  */
 import { createHash } from 'node:crypto';
 import { closeSync, fstatSync, readSync } from 'node:fs';
@@ -85,7 +85,6 @@ export class HashIndex {
     const { notes, count, bits } = this.contents;
     const fanOut = Buffer.from(new ArrayBuffer(4 * (2 ** bits + 1)));
     read(file, fanOut, notes + count * WIDTH);
-    if (notes + count * WIDTH + fanOut.length + length + TRAILER !== size) throw new Error('it is not whole');
     if (!checksum(fanOut, json).equals(trailer.subarray(12))) throw new Error('it is damaged');
     if (this.contents.key !== key) throw new Error('it was made from other lists');
     this.starts = new Uint32Array(fanOut.buffer);

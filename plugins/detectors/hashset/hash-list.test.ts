@@ -72,7 +72,7 @@ it.each([
   ['columns in a row', 'a.csv', ['name,SHA256,other', `N,${SHA256},x`], { name: 'N' }],
   ['the columns of MalwareBazaar', 'a.csv', [ROW], { name: 'Family' }],
   ['no extension', 'a.txt', ['# hello', ROW], { name: 'Family' }],
-  ['hash and name', 'a.csv', [`${SHA256},N`], { name: 'N' }],
+  ['hash and name', 'a.csv', [` ${SHA256} , N , x`], { name: 'N' }],
   ['a hash alone', 'a.txt', [`"${SHA256}"`], {}],
   ['no family', 'a.csv', [ROW.replace('Family', 'n/a')], {}],
 ])('reads CSV: %s', (_, file, lines, rest) => {

@@ -11,7 +11,7 @@ export const LONGEST_NOTE = 4 + NAME_LENGTH * 3;
 export const MOST_LISTS = 2 ** 16;
 /** Notes that are remembered while the index is built; forgotten ones are written again. */
 const REMEMBERED = 65_536;
-const NUMBERED = /^((?:.*\D)?)([1-9]\d{3,8})(?!\d)/s;
+const NUMBERED = /^((?:.*\D)?)([1-9]\d{3,8})/s;
 
 /** Writes each note once, as far as a bounded memory can tell. */
 export class NoteWriter {
