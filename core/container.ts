@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { type DependencyContainer, container as root } from 'tsyringe';
 import clamav from '../plugins/detectors/clamav/index.ts';
 import hashset from '../plugins/detectors/hashset/index.ts';
+import ioc from '../plugins/detectors/ioc/index.ts';
 import processOrigin from '../plugins/detectors/process-origin/index.ts';
 import yara from '../plugins/detectors/yara/index.ts';
 import filePolicy from '../plugins/patches/file-policy/index.ts';
@@ -53,6 +54,7 @@ export const BUILT_IN = [
   yara,
   clamav,
   hashset,
+  ioc,
   processOrigin,
   stopProcess,
   containFile,

@@ -2,6 +2,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe } from 'vitest';
 import clamav from '../../plugins/detectors/clamav/index.ts';
 import hashset from '../../plugins/detectors/hashset/index.ts';
+import ioc from '../../plugins/detectors/ioc/index.ts';
 import processOrigin from '../../plugins/detectors/process-origin/index.ts';
 import yara from '../../plugins/detectors/yara/index.ts';
 import { hasClamd, TestClamd } from '../clamd.ts';
@@ -52,6 +53,18 @@ detectorSuite('hashset', {
     malicious: fileSubject(fixture('hashset', 'by-sha1.txt')),
     clean: fileSubject(fixture('hashset', 'clean.txt')),
     malformed: [fileSubject(fixture('yara', 'samples', 'empty'))],
+  },
+});
+
+detectorSuite('ioc', {
+  open: () => setUp(ioc, { files: [fixture('ioc', 'indicators.json')] }),
+  samples: {
+    malicious: fileSubject(fixture('ioc', 'by-hash.txt')),
+    clean: fileSubject(fixture('ioc', 'clean.txt')),
+    malformed: [
+      fileSubject(fixture('yara', 'samples', 'empty')),
+      processSubject({ path: '', deleted: true }),
+    ],
   },
 });
 
