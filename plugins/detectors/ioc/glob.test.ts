@@ -13,6 +13,7 @@ it.each([
   ['a*a', 'a', false],
   ['a*b*c', 'aXbYc', true],
   ['a*b*c', 'acb', false],
+  ['*ab*ab*', 'ab', false],
   ['.+[x]*', '.+[x]$^', true],
 ])('%s and %s: %s', (pattern, path, expected) => {
   expect(compileGlob(pattern)(path)).toBe(expected);
