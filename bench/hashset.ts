@@ -54,7 +54,7 @@ function bench(directory: string, name: string, lineOf: (sha256: string, index: 
   const bytes = readdirSync(cache).reduce((sum, file) => sum + statSync(join(cache, file)).size, 0);
   const again = run();
   line(
-    `  built in ${first.openSeconds.toFixed(1)} s, opened again in ${(again.openSeconds * 1000).toFixed(1)} ms`,
+    `  built in ${first.openSeconds.toFixed(1)} s (CPU ${first.openCpu.toFixed(1)} s), opened again in ${(again.openSeconds * 1000).toFixed(1)} ms`,
   );
   figure('memory while it is built, Node with it', first.peakMegabytes, ' MB', 'at most', 256);
   figure('memory that the open index takes', again.grownMegabytes, ' MB', 'at most', 16);

@@ -87,8 +87,6 @@ class Run {
   readonly number: number;
   readonly piece = Buffer.alloc(READ * WIDTH);
   at = 0;
-  /** The first six bytes of the record at `at`. */
-  head = 0;
   private readonly scratch: number;
   private length = 0;
   private next: number;
@@ -113,12 +111,10 @@ class Run {
       }
       this.next += this.length;
     }
-    this.head = this.piece.readUIntBE(this.at, 6);
     return true;
   }
 
   precedes(other: Run): boolean {
-    if (this.head !== other.head) return this.head < other.head;
     return (compareKeys(this.piece, this.at, other.piece, other.at) || this.number - other.number) < 0;
   }
 }

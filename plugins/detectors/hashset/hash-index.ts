@@ -25,6 +25,7 @@ import {
   readReference,
   WIDTH,
   writeKey,
+  writeSize,
 } from './record.ts';
 
 const MAGIC = Buffer.from('LZHASH01');
@@ -97,9 +98,11 @@ export class HashIndex {
    */
   find(algorithm: DigestName, hash: string, size: number): Match[] {
     try {
-      const sizes = size < ANY_SIZE ? [size, ANY_SIZE] : [ANY_SIZE];
-      const found = sizes.flatMap((each) => this.seek(algorithm, hash, each) ?? []);
-      return found.map((reference) => this.match(reference));
+      writeKey(this.wanted, 0, algorithm, hash);
+      const ofAnySize = this.seek();
+      if (size < ANY_SIZE) writeSize(this.wanted, 0, size);
+      const ofItsSize = size < ANY_SIZE ? this.seek() : undefined;
+      return [ofItsSize, ofAnySize].flatMap((reference) => (reference ? this.match(reference) : []));
     } catch (cause) {
       const message = `cannot read the index of hashes (${(cause as Error).message}): remove the files of its cache, and start again`;
       throw new PluginError('engine-failed', message, { cause });
@@ -111,9 +114,9 @@ export class HashIndex {
     this.file = -1;
   }
 
-  private seek(algorithm: DigestName, hash: string, size: number): Reference | undefined {
+  /** The record with the key that is in `wanted`. */
+  private seek(): Reference | undefined {
     const { wanted, starts } = this;
-    writeKey(wanted, 0, algorithm, hash, size);
     const prefix = wanted.readUInt32BE(0) >>> (32 - this.contents.bits);
     let from = starts[prefix] ?? 0;
     let to = starts[prefix + 1] ?? 0;

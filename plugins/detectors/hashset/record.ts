@@ -41,6 +41,10 @@ export function writeKey(
   into.fill(0, at, at + HASH);
   into.write(hash, at, HASH, 'hex');
   into[at + HASH] = ALGORITHMS.indexOf(algorithm);
+  writeSize(into, at, size);
+}
+
+export function writeSize(into: Buffer, at: number, size: number): void {
   into.writeUIntBE(size, at + SIZE_AT, 5);
 }
 
@@ -54,5 +58,6 @@ export const readReference = (from: Buffer, at: number): Reference => ({
   number: from.readUInt32BE(at + NUMBER_AT),
 });
 
+/** Most keys differ in their first six bytes, which compare as numbers many times faster. */
 export const compareKeys = (a: Buffer, atA: number, b: Buffer, atB: number): number =>
-  a.compare(b, atB, atB + KEY, atA, atA + KEY);
+  a.readUIntBE(atA, 6) - b.readUIntBE(atB, 6) || a.compare(b, atB, atB + KEY, atA, atA + KEY);
