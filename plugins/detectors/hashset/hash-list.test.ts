@@ -79,6 +79,11 @@ it.each([
   expect(parse(file, lines)).toEqual([listed('sha256', SHA256, rest)]);
 });
 
+it('takes no later row for names of columns', () => {
+  const rows = [ROW, ROW.replace('a, ""b"".exe', 'md5'), ROW];
+  expect(parse('a.csv', rows)).toEqual(rows.map(() => listed('sha256', SHA256, { name: 'Family' })));
+});
+
 it.each([['"never closed'], ['a,b,c'], ['"n/a","n/a"'], [`"${SHA256.slice(1)}",x`], [','.repeat(9)]])(
   'refuses the CSV row %s',
   (row) => {

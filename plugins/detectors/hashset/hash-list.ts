@@ -37,7 +37,7 @@ const UNWANTED = new Set(['.hdu', '.hsu']);
 /** ClamAV's lists of what is known to be good have the same form. */
 const ALLOWING = new Set(['.fp', '.sfp']);
 const ALGORITHMS: Readonly<Record<number, DigestName>> = { 64: 'sha256', 40: 'sha1', 32: 'md5' };
-/** One less stands for any size in the index. */
+/** The index holds no more; no file is that large. */
 const SIZE_DIGITS = 12;
 
 const extensionOf = (path: string): string => extname(path).toLowerCase();
@@ -55,6 +55,7 @@ export function algorithmOf(hash: string): DigestName | undefined {
 export class HashList {
   private format: Format | undefined;
   private columns: Columns | undefined;
+  private begun = false;
 
   constructor(path: string) {
     this.format = FORMATS[extensionOf(path)];
@@ -72,9 +73,12 @@ export class HashList {
     this.format ??= formatOf(line);
     if (this.format === 'plain') return parsePlain(line);
     if (this.format === 'clamav') return parseClamav(line);
-    if (this.columns === undefined) {
-      this.columns = columnsOf(line);
-      if (this.columns !== undefined) return 'nothing';
+    // Later rows are data, whatever is written in them.
+    if (!this.begun) {
+      this.begun = true;
+      const named = columnsOf(line);
+      this.columns ??= named;
+      if (named !== undefined) return 'nothing';
     }
     return listed(...parseRow(line, this.columns));
   }

@@ -1,8 +1,9 @@
 import { compileGlob, type Glob } from './glob.ts';
 import type { Indicator } from './indicators.ts';
 
-export const isPattern = ({ type, value }: Indicator): boolean =>
-  (type === 'path' || type === 'file-name') && value.includes('*');
+/** Whether an indicator is tried on one subject after the other, and not looked up. */
+export const isTried = ({ type, value }: Indicator): boolean =>
+  type === 'sha256' ? false : type === 'path' || type === 'file-name' ? value.includes('*') : true;
 
 /**
  * Indicators that files are known by. Asked of every file of a guest: names and hashes without a star are found
@@ -21,9 +22,13 @@ export class FileIndicators {
     for (const indicator of indicators) {
       const { type, value } = indicator;
       if (type === 'process-name' || type === 'command-line') continue;
-      if (type !== 'sha256' && isPattern(indicator)) {
+      if (type !== 'sha256' && isTried(indicator)) {
         this.globs.push({ of: type, glob: compileGlob(value), indicator });
-      } else this.exact[type].set(value, [...(this.exact[type].get(value) ?? []), indicator]);
+        continue;
+      }
+      const same = this.exact[type].get(value);
+      if (same) same.push(indicator);
+      else this.exact[type].set(value, [indicator]);
     }
     this.hasHashes = this.exact.sha256.size > 0;
   }

@@ -2,12 +2,12 @@
 import path from 'node:path';
 import { definePlugin, PluginError } from 'lazaret/plugin';
 import { z } from 'zod';
-import { isPattern } from './file-indicators.ts';
+import { isTried } from './file-indicators.ts';
 import { readIndicators } from './indicators.ts';
 import { IocDetector } from './ioc-detector.ts';
 
 const VERSION = '1.0.0';
-const MOST_PATTERNS = 1_000;
+const MOST_TRIED = 1_000;
 
 const options = z.strictObject({
   /** Files of indicators, besides those of packs. */
@@ -28,11 +28,11 @@ export default definePlugin({
     const packed = signatures.map(({ path: file, pack, name }) => readIndicators(file, `${pack}/${name}`));
     const own = options.files.map((file) => readIndicators(file, path.basename(file)));
     const read = await Promise.all([...own, ...packed]);
-    const patterns = read.flatMap(({ indicators }) => indicators).filter(isPattern).length;
-    if (patterns > MOST_PATTERNS) {
+    const tried = read.flatMap(({ indicators }) => indicators).filter(isTried).length;
+    if (tried > MOST_TRIED) {
       throw new PluginError(
         'bad-signatures',
-        `${patterns} indicators have a *, and each of them is tried on every path: keep to ${MOST_PATTERNS}`,
+        `${tried} indicators have a * or are of processes, and each of these is tried on all of a guest: keep to ${MOST_TRIED}`,
       );
     }
     const detector = new IocDetector(VERSION, read);

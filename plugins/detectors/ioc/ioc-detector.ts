@@ -58,15 +58,16 @@ export class IocDetector implements Detector {
   }
 
   private known(subject: Subject): readonly Indicator[] {
-    if (subject.kind === 'process') return this.processes.filter((indicator) => knows(indicator, subject));
+    if (subject.kind === 'process') return this.processes.filter(knower(subject));
     return [...this.files.byHash(subject.digests.sha256), ...this.files.byPath(subject.facts.path)];
   }
 }
 
 /** The kernel cuts a process's name after 15 bytes; its program's name is whole. */
-function knows({ type, value }: Indicator, { name, commandLine, executable }: ProcessSubject): boolean {
-  if (type === 'command-line') return commandLine.join(' ').includes(value);
-  return name === value || executable?.path.split('/').at(-1) === value;
+function knower({ name, commandLine, executable }: ProcessSubject): (indicator: Indicator) => boolean {
+  const names = [name, executable?.path.split('/').at(-1)];
+  const line = commandLine.join(' ');
+  return ({ type, value }) => (type === 'command-line' ? line.includes(value) : names.includes(value));
 }
 
 const toDetection = ({ type: _, value: __, ...detection }: Indicator): Detection => detection;

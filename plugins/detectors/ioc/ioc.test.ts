@@ -129,7 +129,7 @@ it.each([['nowhere.json'], ['.'], ['newer.json'], ['torn.json'], ['none.json'], 
   },
 );
 
-it('refuses more patterns than can be tried on every path', async () => {
+it('refuses more indicators than can be tried on everything', async () => {
   const patterns = Array.from({ length: 1_001 }, (_, index) => ({
     type: 'file-name',
     value: `inert-${index}-*`,
