@@ -2,8 +2,8 @@
 import { readSync, writeSync } from 'node:fs';
 import { compareKeys, WIDTH } from './record.ts';
 
-const RUN = 2 ** 18;
-const READ = 1_600;
+const RUN = 2 ** 16;
+const READ = 800;
 const GIVEN = 16_000;
 
 export class ExternalSort {

@@ -3,7 +3,7 @@ import { createReadStream } from 'node:fs';
 import { PluginError } from 'lazaret/plugin';
 
 export const LONGEST_LINE = 64 * 1024;
-const CHUNK = 256 * 1024;
+const CHUNK = 64 * 1024;
 
 /**
  * All lines in their order, some at a time. One that is longer than `LONGEST_LINE` comes as its beginning, one
