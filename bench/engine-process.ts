@@ -14,6 +14,7 @@ import { cpuSecondsOfTree, descendantsOf, forgetPeak, peakMegabytes } from './pr
 
 // As core/main.ts does.
 setFlagsFromString('--no-incremental-marking');
+setFlagsFromString('--heap-growing-percent=30');
 
 const signal = new AbortController().signal;
 const silent = () => undefined;
