@@ -8,6 +8,7 @@ import { type DependencyContainer, container as root } from 'tsyringe';
 import clamav from '../plugins/detectors/clamav/index.ts';
 import hashset from '../plugins/detectors/hashset/index.ts';
 import ioc from '../plugins/detectors/ioc/index.ts';
+import persistence from '../plugins/detectors/persistence/index.ts';
 import processOrigin from '../plugins/detectors/process-origin/index.ts';
 import yara from '../plugins/detectors/yara/index.ts';
 import filePolicy from '../plugins/patches/file-policy/index.ts';
@@ -56,6 +57,7 @@ export const BUILT_IN = [
   hashset,
   ioc,
   processOrigin,
+  persistence,
   stopProcess,
   containFile,
   deleteFile,

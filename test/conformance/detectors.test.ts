@@ -1,8 +1,10 @@
 import path from 'node:path';
 import { afterAll, beforeAll, describe } from 'vitest';
+import type { FileSubject } from '../../core/api/index.ts';
 import clamav from '../../plugins/detectors/clamav/index.ts';
 import hashset from '../../plugins/detectors/hashset/index.ts';
 import ioc from '../../plugins/detectors/ioc/index.ts';
+import persistence from '../../plugins/detectors/persistence/index.ts';
 import processOrigin from '../../plugins/detectors/process-origin/index.ts';
 import yara from '../../plugins/detectors/yara/index.ts';
 import { hasClamd, TestClamd } from '../clamd.ts';
@@ -75,5 +77,22 @@ detectorSuite('process-origin', {
     malicious: processSubject({ deleted: true, detections: [{ judgement: 'malicious', name: 'sample' }] }),
     clean: processSubject(),
     malformed: [withoutExecutable, processSubject({ path: '', deleted: true, inMemory: true })],
+  },
+});
+
+/** A fixture of a tree, at its place in the guest. */
+const persistenceSubject = (tree: string, at: string): FileSubject => {
+  const subject = fileSubject(fixture('persistence', tree, at));
+  return { ...subject, facts: { ...subject.facts, path: at } };
+};
+detectorSuite('persistence', {
+  open: () => setUp(persistence),
+  samples: {
+    malicious: persistenceSubject('infected', '/etc/ld.so.preload'),
+    clean: persistenceSubject('stock', '/etc/update-motd.d/10-uname'),
+    malformed: ['/etc/crontab', '/etc/systemd/system/odd.timer', '/etc/cron.d/empty'].map((at) =>
+      persistenceSubject('malformed', at),
+    ),
+    vanished: persistenceSubject('stock', '/etc/cron.d/never-was'),
   },
 });
