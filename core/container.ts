@@ -6,6 +6,7 @@ import 'reflect-metadata';
 import { join } from 'node:path';
 import { type DependencyContainer, container as root } from 'tsyringe';
 import clamav from '../plugins/detectors/clamav/index.ts';
+import elfFacts from '../plugins/detectors/elf-facts/index.ts';
 import hashset from '../plugins/detectors/hashset/index.ts';
 import ioc from '../plugins/detectors/ioc/index.ts';
 import persistence from '../plugins/detectors/persistence/index.ts';
@@ -58,6 +59,7 @@ export const BUILT_IN = [
   ioc,
   processOrigin,
   persistence,
+  elfFacts,
   stopProcess,
   containFile,
   deleteFile,

@@ -2,6 +2,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe } from 'vitest';
 import type { FileSubject } from '../../core/api/index.ts';
 import clamav from '../../plugins/detectors/clamav/index.ts';
+import elfFacts from '../../plugins/detectors/elf-facts/index.ts';
 import hashset from '../../plugins/detectors/hashset/index.ts';
 import ioc from '../../plugins/detectors/ioc/index.ts';
 import persistence from '../../plugins/detectors/persistence/index.ts';
@@ -94,5 +95,19 @@ detectorSuite('persistence', {
       persistenceSubject('malformed', at),
     ),
     vanished: persistenceSubject('stock', '/etc/cron.d/never-was'),
+  },
+});
+
+const programSubject = (name: string): FileSubject => {
+  const subject = fileSubject(fixture('elf-facts', name));
+  return { ...subject, facts: { ...subject.facts, mode: 0o100755, size: 344 } };
+};
+detectorSuite('elf-facts', {
+  open: () => setUp(elfFacts),
+  samples: {
+    malicious: programSubject('without-sections'),
+    clean: programSubject('clean'),
+    malformed: ['truncated', 'unidentified', 'empty', 'text'].map(programSubject),
+    vanished: programSubject('never-was'),
   },
 });
