@@ -277,5 +277,7 @@ describe('a malformed file', () => {
     const pieces = piecesOf(bytes);
     expect(await readElf(pieces)).toBeDefined();
     expect(pieces.bytesRead).toBeLessThan(80_000);
+    bytes.writeUInt16LE(1_171, 56);
+    expect(await readElf(pieces)).toBeUndefined();
   });
 });

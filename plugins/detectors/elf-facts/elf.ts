@@ -121,11 +121,10 @@ class Fields {
     return this.isLittle ? this.bytes.readUInt32LE(at) : this.bytes.readUInt32BE(at);
   }
 
-  /** An address or offset. One that no number holds is past the end of every file. */
+  /** An address or offset. Past 2^53 it is rounded, and past the end of every file. */
   word(at: number): number {
     if (!this.is64) return this.u32(at);
-    const value = this.isLittle ? this.bytes.readBigUInt64LE(at) : this.bytes.readBigUInt64BE(at);
-    return value > Number.MAX_SAFE_INTEGER ? Number.POSITIVE_INFINITY : Number(value);
+    return Number(this.isLittle ? this.bytes.readBigUInt64LE(at) : this.bytes.readBigUInt64BE(at));
   }
 
   programHeaders() {

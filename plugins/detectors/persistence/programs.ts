@@ -48,7 +48,7 @@ export const DAEMON_OPTIONS = new Set(['-x', '--exec', '-a', '--startas']);
 export const COMPANIONS = new Set(
   `: [ [[ alias awk base64 bind break cat cd chattr chmod chown cp curl cut date declare echo exit export false
   for function grep head hostname id in install kill killall let ln local ls mkdir mktemp mv pgrep pidof pkill printf ps
-  readonly return rm sed set shift shopt sleep sort stty tail test touch tr trap true type typeset ulimit
+  read readonly return rm sed set shift shopt sleep sort stty tail test touch tr trap true type typeset ulimit
   umask uname unset case wait wc wget which`.split(/\s+/),
 );
 

@@ -314,6 +314,7 @@ describe('what is rarely legitimate', () => {
     'mysqldump db | gzip | base64 > /tmp/dump',
     'timeout 1 bash -c "</dev/tcp/localhost/80"',
     'sh /usr/local/bin/x; curl https://example.org/done',
+    'curl -o /srv/list https://example.org/list; sh /usr/local/bin/x',
     "echo 'curl x | sh'",
   ])('%s is not', (line) => {
     expect(names(line)).toEqual([]);
