@@ -198,6 +198,7 @@ describe('a set-user-id program of root', () => {
     ...[
       '/srv/chroot/sid/usr/bin/passwd',
       '/home/a/rootfs/bin/mount',
+      '/tmp/image/sbin/mount.nfs',
       '/nix/store/a/bin/su',
       '/snap/core/1/bin/su',
     ],

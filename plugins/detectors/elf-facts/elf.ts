@@ -49,6 +49,11 @@ const [EXECUTE, WRITE] = [1, 2];
 export async function readElf(file: Pieces): Promise<Elf | undefined> {
   const start = await file.read(0, START);
   if (start.length < SMALLEST || !start.subarray(0, 4).equals(MAGIC)) return undefined;
+  // Nearly always all of it is in the start.
+  const within = async (offset: number, length: number): Promise<Buffer> => {
+    if (offset + length <= start.length) return start.subarray(offset, offset + length);
+    return offset < file.size ? file.read(offset, length) : Buffer.alloc(0);
+  };
   const [wordSize, order] = [start[4], start[5]];
   if (wordSize !== 1 && wordSize !== 2) return unidentified(start);
   if (order !== 1 && order !== 2) return unidentified(start);
@@ -56,11 +61,12 @@ export async function readElf(file: Pieces): Promise<Elf | undefined> {
   if (start.length < header.size || !TYPES.has(header.u16(16))) return undefined;
   const { offset, entry, count } = header.programHeaders();
   if (entry !== header.programHeaderSize || entry * count > PROGRAM_HEADERS) return undefined;
-  const table = new Fields(await readWithin(file, offset, entry * count), header.is64, header.isLittle);
+  const table = new Fields(await within(offset, entry * count), header.is64, header.isLittle);
   if (table.bytes.length < entry * count) return undefined;
   const segments = Array.from({ length: count }, (_, index) => table.segment(index * entry));
   const named = segments.find(({ type }) => type === INTERP);
-  const interpreter = named && (await interpreterAt(file, named.offset, named.fileSize));
+  const interpreter =
+    named && interpreterOf(await within(named.offset, Math.min(named.fileSize, INTERPRETER)));
   return {
     isIdentified: true,
     segments: segments.map(({ isLoaded, isWritable, isExecutable }) => ({
@@ -80,14 +86,10 @@ function unidentified(start: Buffer): Elf | undefined {
   return { isIdentified: false, segments: [], hasSections: false, isUpx: false };
 }
 
-async function interpreterAt(file: Pieces, offset: number, length: number): Promise<string> {
-  const bytes = await readWithin(file, offset, Math.min(length, INTERPRETER));
+function interpreterOf(bytes: Buffer): string {
   const end = bytes.indexOf(0);
   return bytes.toString('latin1', 0, end === -1 ? bytes.length : end);
 }
-
-const readWithin = async (file: Pieces, offset: number, length: number): Promise<Buffer> =>
-  offset < file.size ? file.read(offset, length) : Buffer.alloc(0);
 
 /** Behind the program headers UPX puts a checksum, then its name (`l_info` in its sources). */
 const isUpx = (start: Buffer, end: number): boolean =>

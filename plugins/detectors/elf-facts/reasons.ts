@@ -17,7 +17,8 @@ const EXECUTABLE = 0o111;
 const UNPACKAGED =
   /^\/(?:[^/]+$|(?:boot|dev|etc|home|media|mnt|proc|root|srv|tmp)\/|run\/(?!wrappers\/)|var\/(?:cache|log|mail|spool|tmp|www)\/)/;
 /** A system's tree within another: an unpacked image, a container's layer, a chroot. */
-const IN_TREE = /.\/(?:usr\/(?:s?bin|lib\w{0,8})\/|s?bin\/(?:su|u?mount|ping6?|fusermount3?|bbsuid)$)/;
+const IN_TREE =
+  /.\/(?:usr\/(?:s?bin|lib\w{0,8})\/|s?bin\/(?:su|u?mount(?:\.\w{1,16})?|ping6?|fusermount3?|bbsuid)$)/;
 
 /** A set-user-id program of root, at a place where nobody installs one. Such a fact is a part of the answer's key. */
 export const isStraySetuid = ({ path, mode, uid }: FileFacts): boolean =>

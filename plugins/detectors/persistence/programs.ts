@@ -11,6 +11,7 @@ const wrapper = (takes = '', skips = 0): Wrapper => ({ takes, skips });
 /** Programs that run the command that follows. */
 export const WRAPPERS: ReadonlyMap<string, Wrapper> = new Map([
   ['builtin', wrapper()],
+  ['busybox', wrapper()],
   ['chroot', wrapper('', 1)],
   ['chrt', wrapper('TPD', 1)],
   ['command', wrapper()],
@@ -34,7 +35,7 @@ export const WRAPPERS: ReadonlyMap<string, Wrapper> = new Map([
 ]);
 
 /** Programs that run the text after `-c`. */
-export const SHELLS = new Set('sh bash dash zsh ksh ash busybox fish'.split(' '));
+export const SHELLS = new Set('sh bash dash zsh ksh ash fish'.split(' '));
 export const RUNS_TEXT = new Set([...SHELLS, 'su', 'runuser', 'flock', 'script', 'sg']);
 /** Programs that run the file that is their first argument. */
 export const INTERPRETERS =

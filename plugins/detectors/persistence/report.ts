@@ -13,7 +13,8 @@ export interface Report {
 
 const MOST_STARTS = 10_000;
 const MOST_DETECTIONS = 50;
-const LONGEST_DESCRIPTION = 400;
+/** Bytes, of which each may take four characters when it is shown. */
+const LONGEST_DESCRIPTION = 240;
 
 /** What is known of the file besides its entries. */
 export interface About {

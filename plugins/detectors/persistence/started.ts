@@ -63,7 +63,7 @@ export function unwrapped(given: readonly string[]): readonly string[] {
   let words = given;
   for (let count = 0; count < MOST_WRAPPERS; count++) {
     const wrapper = WRAPPERS.get(baseName(words[0]));
-    if (wrapper === undefined) return words;
+    if (wrapper === undefined || textOf(words) !== undefined) return words;
     let at = 1;
     for (; words[at]?.startsWith('-') || words[at]?.includes('='); at++) {
       const [dash, letter, more] = words[at] ?? '';
@@ -79,47 +79,47 @@ function programIn(given: readonly string[], home?: string): string | undefined 
   const words = unwrapped(given);
   const program = atHome(words[0] ?? '', home);
   const name = baseName(program);
-  if (program === '' || (RUNS_TEXT.has(name) && textOption(words) !== -1)) return undefined;
+  if (program === '' || textOf(words) !== undefined) return undefined;
   if (name === 'start-stop-daemon') {
     const option = words.findIndex((word) => DAEMON_OPTIONS.has(word));
     return words[option + 1] ?? program;
   }
-  const argument = (): string | undefined => {
-    const first = words.find((word, index) => index > 0 && !word.startsWith('-'));
-    return first === undefined ? undefined : atHome(first, home);
-  };
-  if (LOADS_MODULE.has(name)) return argument();
+  const argument = words[firstOperand(words)];
+  if (LOADS_MODULE.has(name)) return argument;
   if (COMPANIONS.has(name) && (program === name || SYSTEM_TOOL.test(program))) return undefined;
-  if (SHELLS.has(name) || INTERPRETERS.test(name) || SOURCES.has(name)) {
-    const script = argument();
-    if (script !== undefined) return script;
-  }
-  return program;
+  const isRun = SHELLS.has(name) || INTERPRETERS.test(name) || SOURCES.has(name);
+  return isRun && argument !== undefined ? atHome(argument, home) : program;
 }
 
 /** Texts among its words that a shell runs. */
 function textsOf({ words: given, assigned }: Command): string[] {
   const words = unwrapped(given);
   const name = baseName(words[0]);
-  const texts: string[] = [];
-  const at = RUNS_TEXT.has(name) ? textOption(words) : -1;
-  if (at !== -1) texts.push(words[at + 1] ?? '');
+  const texts = [textOf(words), assigned.get('PROMPT_COMMAND')];
   if (name === 'eval') texts.push(words.slice(1).join(' '));
-  if (name === 'trap') texts.push(words[1] ?? '');
-  if (name === 'alias')
-    texts.push(
-      words
-        .slice(1)
-        .map((word) => word.slice(word.indexOf('=') + 1))
-        .join('\n'),
-    );
-  const prompt = assigned.get('PROMPT_COMMAND');
-  if (prompt !== undefined) texts.push(prompt);
-  return texts;
+  if (name === 'trap') texts.push(words[1]);
+  if (name === 'alias') {
+    const values = words.slice(1).map((word) => word.slice(word.indexOf('=') + 1));
+    texts.push(values.join('\n'));
+  }
+  return texts.filter((text) => text !== undefined);
 }
 
-const textOption = (words: readonly string[]): number =>
-  words.findIndex((word, index) => index > 0 && /^-[a-z]{0,8}c$/.test(word));
+/** The text after `-c` of a program that has a shell run it. A shell's own comes before the name of a script. */
+function textOf(words: readonly string[]): string | undefined {
+  const name = baseName(words[0]);
+  if (!RUNS_TEXT.has(name)) return undefined;
+  const end = SHELLS.has(name) ? firstOperand(words) : words.length;
+  const at = words.findIndex((word, index) => index > 0 && index < end && /^-[a-z]{0,8}c$/.test(word));
+  return at === -1 ? undefined : words[at + 1];
+}
+
+/** The index of the first word that is no option; `-o` of shells takes the next word. */
+function firstOperand(words: readonly string[]): number {
+  let at = 1;
+  for (; /^[-+]/.test(words[at] ?? ''); at++) if (/^[-+][oO]$/.test(words[at] ?? '')) at++;
+  return at;
+}
 
 function loadedBy(words: readonly string[], assigned: ReadonlyMap<string, string>): string[] {
   const values = ['LD_PRELOAD', 'LD_AUDIT'].flatMap((name) => assigned.get(name) ?? []);

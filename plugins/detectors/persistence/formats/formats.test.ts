@@ -149,6 +149,22 @@ describe('scripts', () => {
     );
   });
 
+  it.each([
+    ['bash -o pipefail -c "/opt/x"', '/opt/x'],
+    ['bash -x -o pipefail /opt/x -c y', '/opt/x'],
+    ['flock -n /run/lock -c "/opt/x"', '/opt/x'],
+    ['flock -n /run/lock /opt/x', '/opt/x'],
+    ['runuser -u nobody -- /opt/x', '/opt/x'],
+    ['su -s /bin/sh nobody -c "exec /opt/x"', '/opt/x'],
+    ['sudo -u nobody nice -n 5 env A=1 /opt/x', '/opt/x'],
+    ['busybox nohup /opt/x &', '/opt/x'],
+    ['timeout -k 5 10 /opt/x', '/opt/x'],
+    ["$'/opt/x' >/dev/null 2>&1", '/opt/x'],
+    ['if ! /opt/x; then :; fi', '/opt/x'],
+  ])('see through %s', (line, started) => {
+    expect(startsOf(script, line)).toEqual([`1 ${started} T1037.004`]);
+  });
+
   it('that are clean or malformed start nothing', () => {
     const clean = '#!/bin/sh\n# /tmp/x\necho "/tmp/x"\nkill 1\n[ -e /tmp/x ] && touch /tmp/y\nX=/tmp/z\n';
     expect(startsOf(script, clean)).toEqual([]);
