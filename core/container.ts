@@ -101,7 +101,7 @@ export async function compose(settings: Settings, options: ServiceOptions): Prom
     signal: stop.signal,
   };
   const store = new PackStore(database);
-  const shelf = new PackShelf(join(settings.state, 'packs'));
+  const shelf = new PackShelf(join(settings.state, 'packs'), settings.packs.trusted);
   const signatures = await activeFiles(shelf, store.list(), Date.now());
   const outside = ofThirdParties(settings);
   for (const { error } of outside.refused) options.logger.warn(error.message);

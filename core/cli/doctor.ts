@@ -37,7 +37,7 @@ async function doctor(run: Run, context: Context): Promise<number> {
     ...loading,
     ...configuration,
     ...(await examine(own, run.io.env.PATH ?? '')),
-    ...(await packs(own.state)),
+    ...(await packs(own)),
     ...(await checkPlugins(plugins ?? [], own)),
   ];
   if (run.json) for (const check of checks) run.printJson(check);
@@ -80,9 +80,9 @@ async function checkConfiguration(
 }
 
 /** A state directory that cannot be read has a check of its own. */
-async function packs(directory: string): Promise<Check[]> {
+async function packs(settings: Settings): Promise<Check[]> {
   try {
-    return await checkPacks(directory, Date.now());
+    return await checkPacks(settings, Date.now());
   } catch (error) {
     if (!(error instanceof StoreError)) throw error;
     return [{ name: 'packs', status: 'fail', detail: error.message }];

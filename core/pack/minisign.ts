@@ -91,35 +91,39 @@ export function signWith({ id, key }: MinisignKey, message: Buffer, trustedComme
 export function verifySignature(
   keys: readonly MinisignKey[],
   message: Buffer,
-  signatureFile: string,
+  signatureFile: Buffer,
 ): string {
   const signature = parseSignature(signatureFile);
-  const signer = keys.find(({ id }) => id === signature.keyId);
-  if (signer === undefined) {
+  // Ids are what the makers of keys say: two vendors can have the same one.
+  const signers = keys.filter(({ id }) => id === signature.keyId);
+  if (signers.length === 0) {
     throw new PackError(
       'untrusted-key',
       `it is signed by the key ${signature.keyId}, which is not trusted for this vendor: if it should be, add it to packs.trusted`,
     );
   }
   const { bytes, trustedComment, global, prehashed } = signature;
+  const signed = prehashed ? digest(message) : message;
   const commented = Buffer.concat([bytes, Buffer.from(trustedComment)]);
-  const good =
-    verify(null, prehashed ? digest(message) : message, signer.key, bytes) &&
-    verify(null, commented, signer.key, global);
-  if (good) return trustedComment;
+  const isGood = ({ key }: MinisignKey): boolean =>
+    verify(null, signed, key, bytes) && verify(null, commented, key, global);
+  if (signers.some(isGood)) return trustedComment;
   throw new PackError(
     'bad-signature',
     'its signature does not fit: pack.json or the signature was changed; get the pack again',
   );
 }
 
-function parseSignature(text: string): Signature {
-  const [untrusted = '', first = '', comment = '', last = '', ...rest] = text.replace(/\n$/, '').split('\n');
+function parseSignature(file: Buffer): Signature {
+  if (file.length > LONGEST) throw notASignature();
+  const [untrusted = '', first = '', comment = '', last = '', ...rest] = file
+    .toString('utf8')
+    .replace(/\n$/, '')
+    .split('\n');
   const bytes = decode(first);
   const global = decode(last);
   const algorithm = bytes?.toString('latin1', 0, ALGORITHM);
   if (
-    text.length > LONGEST ||
     rest.length > 0 ||
     !untrusted.startsWith('untrusted comment: ') ||
     !comment.startsWith(TRUSTED) ||
@@ -127,7 +131,7 @@ function parseSignature(text: string): Signature {
     global?.length !== SIGNATURE ||
     (algorithm !== 'ED' && algorithm !== 'Ed')
   ) {
-    throw new PackError('bad-signature', 'pack.json.minisig is no minisign signature: get the pack again');
+    throw notASignature();
   }
   return {
     prehashed: algorithm === 'ED',
@@ -137,6 +141,9 @@ function parseSignature(text: string): Signature {
     global,
   };
 }
+
+const notASignature = (): PackError =>
+  new PackError('bad-signature', 'pack.json.minisig is no minisign signature: get the pack again');
 
 const digest = (message: Buffer): Buffer => createHash('blake2b512').update(message).digest();
 

@@ -86,7 +86,7 @@ async function built(from: string, { secret }: Keys): Promise<string> {
 
 const packsWith = (keys: Keys, knownGood: readonly string[] = ['/bin/sh']): Packs =>
   new Packs({
-    shelf: new PackShelf(join(directory, 'state', 'packs')),
+    shelf: new PackShelf(join(directory, 'state', 'packs'), [{ vendor: 'acme', key: keys.trusted }]),
     store: new PackStore(database),
     plugins,
     trusted: [{ vendor: 'acme', key: keys.trusted }],

@@ -56,7 +56,7 @@ export class Packs {
       const known = this.parts.store.find(vendor, id);
       const active = versionOf(pack);
       const change = { vendor, id, active, ...(known && { before: known.active }) };
-      if (known?.active.digest === active.digest) await this.parts.shelf.put(pack);
+      if (known?.active.digest === active.digest) await this.mend(pack);
       else await this.replace(pack, known, signal);
       return change;
     });
@@ -103,6 +103,13 @@ export class Packs {
     const { vendor, id, serial } = pack.manifest;
     checkSerial(serial, pack.digest, store.find(vendor, id));
     return pack;
+  }
+
+  /** What is in use already was tried then; its files may have been damaged since. */
+  private async mend(pack: VerifiedPack): Promise<void> {
+    const { shelf, store, plugins } = this.parts;
+    await shelf.put(pack);
+    await plugins.renew(await this.filesOf(store.list())).catch(asPackError);
   }
 
   private async replace(
