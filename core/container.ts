@@ -30,7 +30,9 @@ import { Vault } from './control/vault.ts';
 import type { EventSink } from './events/sink.ts';
 import { activeFiles, Packs } from './pack/packs.ts';
 import { PackShelf } from './pack/shelf.ts';
+import { readStarter } from './pack/starter.ts';
 import { KNOWN_GOOD } from './pack/trial.ts';
+import { PackWatch } from './pack/watch.ts';
 import { PatchApplier } from './patch/apply.ts';
 import { Patcher } from './patch/patcher.ts';
 import { PluginRegistry } from './plugin/registry.ts';
@@ -102,7 +104,8 @@ export async function compose(settings: Settings, options: ServiceOptions): Prom
   };
   const store = new PackStore(database);
   const shelf = new PackShelf(join(settings.state, 'packs'), settings.packs.trusted);
-  const signatures = await activeFiles(shelf, store.list(), Date.now());
+  const builtIn = settings.packs.starter ? await readStarter() : { files: [], problems: [] };
+  const signatures = [...builtIn.files, ...(await activeFiles(shelf, store.list(), Date.now()))];
   const outside = ofThirdParties(settings);
   for (const { error } of outside.refused) options.logger.warn(error.message);
   const all = [...BUILT_IN, ...outside.plugins];
@@ -126,11 +129,18 @@ export async function compose(settings: Settings, options: ServiceOptions): Prom
     plugins,
     trusted: settings.packs.trusted,
     knownGood: KNOWN_GOOD,
-    builtIn: [],
+    builtIn,
     clock: Date.now,
     logger: options.logger,
   });
   container.registerInstance(TOKENS.packs, packs);
+  const packWatch = new PackWatch({
+    directory: settings.packs.watch,
+    packs,
+    logger: options.logger,
+    clock: Date.now,
+  });
+  started.defer(() => packWatch.stop());
   registerState(container, settings.state, database);
   container.register(TOKENS.openSession, { useValue: sessionOpener(container) });
 
@@ -140,6 +150,7 @@ export async function compose(settings: Settings, options: ServiceOptions): Prom
     quarantine: container.resolve(GuestQuarantine),
     patcher: container.resolve(Patcher),
     packs,
+    packWatch,
     close: () => running.disposeAsync(),
   };
 }

@@ -17,6 +17,8 @@ export interface Io {
   exitCode: number;
   /** Calls `listener` for each interrupt (Ctrl-C, SIGTERM) until the returned function is called. */
   onInterrupt(listener: () => void): () => void;
+  /** Calls `listener` for each SIGHUP until the returned function is called; without a listener it ends the process. */
+  onHangup(listener: () => void): () => void;
   /** Ends the process at once. */
   abort(exitCode: number): void;
 }
@@ -64,16 +66,23 @@ export function processIo(): Io {
         if (listeners.size === 0) for (const signal of SIGNALS) process.off(signal, interrupt);
       };
     },
+    onHangup(listener) {
+      process.on('SIGHUP', listener);
+      return () => process.off('SIGHUP', listener);
+    },
     abort: (code) => process.exit(code),
   };
 }
+
+/** A pipe without a reader; a terminal that was closed. */
+const GONE: ReadonlySet<string> = new Set(['EPIPE', 'EIO']);
 
 /** Calls `listener` once; what is written to the stream after that goes nowhere. */
 function onReaderGone(stream: Stream, listener: () => void): void {
   let gone = false;
   stream.on('error', (error: NodeJS.ErrnoException) => {
     if (gone) return;
-    if (error.code !== 'EPIPE') throw error;
+    if (error.code === undefined || !GONE.has(error.code)) throw error;
     gone = true;
     listener();
   });

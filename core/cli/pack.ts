@@ -5,7 +5,8 @@ import { buildPack } from '../pack/build.ts';
 import { readContent } from '../pack/content.ts';
 import { PackError } from '../pack/error.ts';
 import { importRules } from '../pack/import-rules.ts';
-import type { PackChange } from '../pack/packs.ts';
+import { checkSerial, type PackChange } from '../pack/packs.ts';
+import { readStarter } from '../pack/starter.ts';
 import { verifyPack } from '../pack/verify.ts';
 import type { PackRecord } from '../store/packs.ts';
 import type { Engine } from './engine.ts';
@@ -85,24 +86,37 @@ async function importTree(run: Run<ImportOptions>): Promise<number> {
   return EXIT.ok;
 }
 
+/** A pack in use; one that comes with Lazaret was never installed, and is replaced with the release. */
+type Listed = Pick<PackRecord, 'vendor' | 'id' | 'active' | 'previous'> & { readonly builtIn: boolean };
+
 async function list(run: Run): Promise<number> {
-  const { state: directory } = await run.settings();
+  const { state: directory, packs } = await run.settings();
+  const { record, problems } = packs.starter ? await readStarter() : { problems: [] };
+  for (const { message } of problems) run.note(harmless(message));
   using state = State.read(directory);
-  run.printRows(state?.packs.list() ?? [], COLUMNS, (record) => record, 'no pack is installed');
+  const installed = (state?.packs.list() ?? []).map((one) => ({ ...one, builtIn: false }));
+  const rows = [...(record ? [{ ...record, builtIn: true }] : []), ...installed];
+  run.printRows<Listed>(rows, COLUMNS, (row) => row, 'no pack is in use');
   return EXIT.ok;
 }
 
-const isExpired = ({ active }: PackRecord): boolean => Date.parse(active.expires) <= Date.now();
+const isExpired = ({ active, builtIn }: Listed): boolean =>
+  !builtIn && Date.parse(active.expires) <= Date.now();
 
-const COLUMNS: readonly Column<PackRecord>[] = [
+const expiryText = (row: Listed): string => {
+  if (row.builtIn) return 'comes with Lazaret';
+  return `${row.active.expires.slice(0, 10)}${isExpired(row) ? ' (expired)' : ''}`;
+};
+
+const COLUMNS: readonly Column<Listed>[] = [
   { title: 'PACK', cell: ({ vendor, id }) => `${vendor}/${id}`, flexible: true },
   { title: 'VERSION', cell: ({ active }) => active.version },
   { title: 'SERIAL', cell: ({ active }) => String(active.serial), align: 'right' },
   { title: 'FILES', cell: ({ active }) => String(active.signatures), align: 'right' },
   {
     title: 'EXPIRES',
-    cell: (record) => `${record.active.expires.slice(0, 10)}${isExpired(record) ? ' (expired)' : ''}`,
-    shade: (record) => (isExpired(record) ? 'warning' : undefined),
+    cell: expiryText,
+    shade: (row) => (isExpired(row) ? 'warning' : undefined),
   },
   { title: 'BEFORE', cell: ({ previous }) => previous?.version ?? '' },
 ];
@@ -110,7 +124,10 @@ const COLUMNS: readonly Column<PackRecord>[] = [
 async function verify(run: Run): Promise<number> {
   const settings = await run.settings();
   const content = await readContent(resolve(run.args[0] ?? ''));
-  const { manifest, digest, trustedComment } = verifyPack(content, settings.packs.trusted, Date.now());
+  const pack = verifyPack(content, settings.packs.trusted, Date.now());
+  const { manifest, digest, trustedComment } = pack;
+  using state = State.read(settings.state);
+  checkSerial(pack, state?.packs.find(manifest.vendor, manifest.id));
   const { vendor, id, version, serial, expires, files } = manifest;
   if (run.json) run.printJson({ vendor, id, version, serial, expires, digest, trustedComment });
   else {
@@ -136,8 +153,9 @@ async function change(
       const { vendor, id, active, before } = done;
       if (run.json) run.printJson(done);
       else {
+        const same = before?.digest === active.digest;
         const instead = before ? ` instead of ${before.version}` : '';
-        run.print(`${vendor}/${id} ${active.version} is ${what}${instead}`);
+        run.print(`${vendor}/${id} ${active.version} is ${what}${same ? ' already' : instead}`);
       }
       return EXIT.ok;
     } finally {

@@ -37,6 +37,12 @@ export function renderReport(report: ScanReport, style: ReportStyle): string {
 export const isIncomplete = ({ scan, problems }: ScanReport): boolean =>
   scan.state !== 'finished' || problems.length > 0 || unscannedCount(scan.summary?.unscanned) > 0;
 
+/** What an incomplete scan lacks. */
+const gap = ({ scan }: ScanReport): string =>
+  scan.state === 'finished' && unscannedCount(scan.summary?.unscanned) === 0
+    ? 'not all signatures are there and up to date'
+    : 'not everything was scanned';
+
 const unscannedCount = (reasons: Readonly<Record<string, number>> = {}): number =>
   Object.values(reasons).reduce((sum, count) => sum + count, 0);
 
@@ -113,11 +119,12 @@ function unscannedText({ path, detail }: Unscanned, width: number): string {
   return shorten(harmless(path), width - because.length) + because;
 }
 
-/** Signatures that were left out, with file and line. */
+/** Signatures that were left out, with file and line; packs that are damaged or old. */
 export function problemLines({ problems }: ScanReport, paint: Paint): string[] {
   return problems.map(({ detector, file, line, message }) => {
     const place = line === undefined ? file : `${file}:${line}`;
-    return `${paint('warning', 'left out')}  ${harmless(place)}: ${harmless(message)} (${harmless(detector)})`;
+    const what = detector === 'packs' ? 'warning' : 'left out';
+    return `${paint('warning', what)}  ${harmless(place)}: ${harmless(message)} (${harmless(detector)})`;
   });
 }
 
@@ -125,16 +132,14 @@ function conclusion(report: ScanReport, { paint }: ReportStyle): string[] {
   const found = report.findings.length;
   const incomplete = isIncomplete(report);
   if (found === 0) {
-    return [
-      incomplete ? paint('warning', 'nothing found, but not everything was scanned') : paint('good', 'clean'),
-    ];
+    return [incomplete ? paint('warning', `nothing found, but ${gap(report)}`) : paint('good', 'clean')];
   }
   const malicious = report.findings.filter(({ judgement }) => judgement === 'malicious').length;
   const kinds = [
     malicious > 0 ? `${malicious} malicious` : '',
     found > malicious ? `${found - malicious} suspicious` : '',
   ].filter(Boolean);
-  const text = `${kinds.join(', ')}${incomplete ? '; not everything was scanned' : ''}`;
+  const text = `${kinds.join(', ')}${incomplete ? `; ${gap(report)}` : ''}`;
   return [paint('bad', text)];
 }
 

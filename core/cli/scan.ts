@@ -54,9 +54,12 @@ async function scan(run: Run<ScanOptions>, context: Context): Promise<number> {
   return interruptible(run, async (signal) => {
     const events = run.json ? run.jsonEvents() : noEvents;
     const engine = await context.startEngine(settings, { events, logger: run.logger });
+    const stopListening = run.io.onHangup(() => void engine.packWatch.look());
     try {
+      await engine.packWatch.start();
       return await scanAll(run, engine, domains, { mode, roots, signal });
     } finally {
+      stopListening();
       await engine.close();
     }
   });

@@ -185,6 +185,10 @@ const packs = mapping({
   trusted: list(trustedKey)
     .default([])
     .describe("Vendors' keys. A pack that none of them signed is refused."),
+  starter: flag().default(true).describe('Use the pack that comes with Lazaret.'),
+  watch: hostPath()
+    .optional()
+    .describe('A directory; newer packs that appear in it are installed while lazaret runs. Default: none.'),
 });
 
 export const settingsSchema = mapping({

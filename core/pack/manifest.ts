@@ -42,6 +42,8 @@ const file = z.strictObject({
 
 const test = z.strictObject({
   sample: path,
+  /** How the sample is stored, so that no scanner takes the pack itself for what it is about. Default: as it is. */
+  encoding: z.literal('base64').optional(),
   expect: z.enum(['detected', 'clean']),
   /** The signature that must be among those that match. */
   signature: text.optional(),

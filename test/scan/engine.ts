@@ -29,6 +29,8 @@ export interface EngineOptions {
   readonly policy?: Partial<Settings['policy']>;
   /** A spool in memory of so many bytes, and none on disk. */
   readonly spoolBytes?: number;
+  /** Default: none, and the starter pack is off, so that the rules above are all there is. */
+  readonly packs?: Partial<Settings['packs']>;
   /** Rule files besides the engine's own, by name. */
   readonly rules?: Readonly<Record<string, string>>;
   /** Called for each event before it counts as out; the engine waits for it. */
@@ -125,7 +127,7 @@ function said(entry: string): string {
   return `outcome ${JSON.parse(columns.outcome ?? '').code}`;
 }
 
-function settingsIn(directory: string, { policy, spoolBytes, rules = {} }: EngineOptions): Settings {
+function settingsIn(directory: string, { policy, spoolBytes, packs, rules = {} }: EngineOptions): Settings {
   const base = defaults();
   const spool = join(directory, 'spool');
   const ruleFolder = join(directory, 'rules');
@@ -143,6 +145,7 @@ function settingsIn(directory: string, { policy, spoolBytes, rules = {} }: Engin
       overflow: { ...base.spool.overflow, enabled: spoolBytes === undefined },
     },
     policy: { ...base.policy, ...policy },
+    packs: { ...base.packs, starter: false, ...packs },
     plugins: {
       yara: { enabled: true, rules: [ruleFolder], processes: 1 },
       hashset: { enabled: true, lists: [hashes] },
