@@ -5,6 +5,7 @@ import { buildPack } from '../pack/build.ts';
 import { readContent } from '../pack/content.ts';
 import { PackError } from '../pack/error.ts';
 import { importRules } from '../pack/import-rules.ts';
+import { type MinisignKey, parseSecretKey } from '../pack/minisign.ts';
 import { checkSerial, type PackChange } from '../pack/packs.ts';
 import { readStarter } from '../pack/starter.ts';
 import { verifyPack } from '../pack/verify.ts';
@@ -182,7 +183,9 @@ async function build(run: Run<BuildOptions>): Promise<number> {
   return EXIT.ok;
 }
 
-const readKey = (file: string): Promise<string> =>
-  readFile(file, 'utf8').catch((cause: unknown) => {
+async function readKey(file: string): Promise<MinisignKey> {
+  const text = await readFile(file, 'utf8').catch((cause: unknown) => {
     throw new PackError('unreadable', `cannot read the key ${file}: check --key`, { cause });
   });
+  return parseSecretKey(text);
+}

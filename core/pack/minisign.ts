@@ -6,7 +6,16 @@
  * `Ed`, key id, 32 bytes of key. An unencrypted secret key is `Ed`, two zero bytes instead of a key derivation,
  * `B2`, 48 bytes for that derivation, key id, seed (32), public key (32), and a checksum.
  */
-import { createHash, createPrivateKey, createPublicKey, type KeyObject, sign, verify } from 'node:crypto';
+import {
+  createHash,
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  type KeyObject,
+  randomBytes,
+  sign,
+  verify,
+} from 'node:crypto';
 import { PackError } from './error.ts';
 
 const ALGORITHM = 2;
@@ -69,6 +78,15 @@ export function parseSecretKey(text: string): MinisignKey {
     id: keyId(bytes.subarray(SEED_AT - KEY_ID)),
     key: createPrivateKey({ key: jwk, format: 'jwk' }),
   };
+}
+
+/** A new key, which nothing keeps, and its public half as `parsePublicKey` takes it. */
+export function generateKey(): { readonly secret: MinisignKey; readonly trusted: string } {
+  const { privateKey, publicKey } = generateKeyPairSync('ed25519');
+  const id = randomBytes(KEY_ID);
+  const bytes = Buffer.from(publicKey.export({ format: 'jwk' }).x ?? '', 'base64url');
+  const trusted = Buffer.concat([Buffer.from('Ed'), id, bytes]).toString('base64');
+  return { secret: { id: keyId(id), key: privateKey }, trusted };
 }
 
 /** The text of a signature file, prehashed as minisign does it today. */

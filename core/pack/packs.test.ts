@@ -22,6 +22,7 @@ import { StateDatabase } from '../store/database.ts';
 import { PackStore } from '../store/packs.ts';
 import { buildPack } from './build.ts';
 import { packArchive, readArchive, readContent } from './content.ts';
+import { parseSecretKey } from './minisign.ts';
 import { Packs } from './packs.ts';
 import { PackShelf } from './shelf.ts';
 import { KNOWN_GOOD } from './trial.ts';
@@ -90,7 +91,11 @@ function source(serial: number, files: Record<string, string> = {}, more: object
 }
 
 async function built(from: string, { secret }: Keys): Promise<string> {
-  await buildPack({ directory: from, key: readFileSync(secret, 'utf8'), output: `${from}.tar.zst` });
+  await buildPack({
+    directory: from,
+    key: parseSecretKey(readFileSync(secret, 'utf8')),
+    output: `${from}.tar.zst`,
+  });
   return `${from}.tar.zst`;
 }
 

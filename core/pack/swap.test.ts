@@ -1,14 +1,14 @@
 /** A crash while packs swap leaves the old one or the new one, whole. */
 import { spawn } from 'node:child_process';
-import { generateKeyPairSync } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { extname, join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { makePack } from '../../test/make-pack.ts';
 import { StateDatabase } from '../store/database.ts';
 import { PackStore } from '../store/packs.ts';
-import { buildPack } from './build.ts';
+import { generateKey, type MinisignKey } from './minisign.ts';
 import { PackShelf } from './shelf.ts';
 import type { TrustedKey } from './verify.ts';
 
@@ -22,38 +22,11 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(directory, { recursive: true }));
 
-/** A key as minisign keeps it: see minisign.ts for the layout. */
-function makeKey(): { secret: string; trusted: TrustedKey } {
-  const jwk = generateKeyPairSync('ed25519').privateKey.export({ format: 'jwk' });
-  const [seed, open] = [Buffer.from(jwk.d ?? '', 'base64url'), Buffer.from(jwk.x ?? '', 'base64url')];
-  const id = Buffer.from('lazaret!');
-  const head = Buffer.concat([Buffer.from('Ed\0\0B2'), Buffer.alloc(48)]);
-  const secret = Buffer.concat([head, id, seed, open, Buffer.alloc(32)]).toString('base64');
-  const key = Buffer.concat([Buffer.from('Ed'), id, open]).toString('base64');
-  return { secret: `untrusted comment: a key\n${secret}\n`, trusted: { vendor: 'acme', key } };
-}
+const NAMES = ['one.txt', 'two.txt', 'three.txt'];
 
-async function build(serial: number, secret: string): Promise<string> {
-  const from = join(directory, `source-${serial}`);
-  mkdirSync(from);
-  const files = ['one.txt', 'two.txt', 'three.txt'];
-  for (const name of files) writeFileSync(join(from, name), `${name} of ${serial}\n`);
-  const manifest = {
-    schema: 1,
-    vendor: 'acme',
-    id: 'rules',
-    version: `1.${serial}`,
-    serial,
-    created: '2026-01-01T00:00:00Z',
-    expires: '2100-01-01T00:00:00Z',
-    licence: 'MIT',
-    api: { minimum: 1, maximum: 1 },
-    files: files.map((path) => ({ path, type: 'hashset' })),
-  };
-  writeFileSync(join(from, 'pack.json'), JSON.stringify(manifest));
-  const output = `${from}.tar.zst`;
-  await buildPack({ directory: from, key: secret, output });
-  return output;
+function build(serial: number, key: MinisignKey): Promise<string> {
+  const files = NAMES.map((path) => ({ path, type: 'hashset', text: `${path} of ${serial}\n` }) as const);
+  return makePack(directory, { serial, files }, key);
 }
 
 async function install(archive: string, trusted: TrustedKey, lastStep: string): Promise<string | null> {
@@ -92,8 +65,7 @@ async function afterRestart(
   }
 }
 
-const textsOf = (serial: number): string[] =>
-  ['one.txt', 'two.txt', 'three.txt'].map((name) => `${name} of ${serial}\n`);
+const textsOf = (serial: number): string[] => NAMES.map((name) => `${name} of ${serial}\n`);
 
 it.each([
   ['half written', 1],
@@ -105,7 +77,8 @@ it.each([
 ] as const)(
   'when it dies with the new one %s, version 1.%i is there, and the next try succeeds',
   async (step, serial) => {
-    const { secret, trusted } = makeKey();
+    const { secret, trusted: key } = generateKey();
+    const trusted = { vendor: 'acme', key };
     const [first, second] = [await build(1, secret), await build(2, secret)];
     expect(await install(first, trusted, 'never')).toBe(null);
     expect(await install(second, trusted, step)).toBe('SIGKILL');
