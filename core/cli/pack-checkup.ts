@@ -20,7 +20,7 @@ export async function checkPacks(
     const [problem] = problems;
     if (problem === undefined)
       return { name, status: 'ok', detail: `${active.version}, until ${active.expires}` };
-    return { name, status: 'warn', detail: problem.message, remedy: 'lazaret pack install a newer release' };
+    return { name, status: 'warn', detail: problem.message };
   });
   return [await checkStarter(starter), ...(await Promise.all(checks))];
 }

@@ -135,7 +135,7 @@ function fromJson(bytes: Buffer): unknown {
 }
 
 const bad = (why: string): PackError =>
-  new PackError('bad-manifest', `pack.json cannot be used: ${why}: ask the vendor for a corrected pack`);
+  new PackError('bad-manifest', `pack.json cannot be used: ${why}: its vendor must correct it`);
 
 /** Whether a file is for guests that this release scans. */
 export const fits = ({ platforms }: PackFile): boolean => platforms?.includes(PLATFORM) ?? true;
