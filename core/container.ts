@@ -131,7 +131,6 @@ export async function compose(settings: Settings, options: ServiceOptions): Prom
     knownGood: KNOWN_GOOD,
     builtIn,
     clock: Date.now,
-    logger: options.logger,
   });
   container.registerInstance(TOKENS.packs, packs);
   const packWatch = new PackWatch({

@@ -108,7 +108,6 @@ const packsWith = (keys: Keys, knownGood: readonly string[] = ['/bin/sh']): Pack
     knownGood,
     builtIn: { files: [], problems: [] },
     clock: () => now,
-    logger: silent,
   });
 
 const verified = async (path: string, { trusted: key }: Keys) =>

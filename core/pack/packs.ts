@@ -1,6 +1,6 @@
 /** Packs of signatures: verified, tried apart, and only then used. */
 import { dirname } from 'node:path';
-import type { Logger, SignatureFile, SignatureProblem } from '../api/index.ts';
+import type { SignatureFile, SignatureProblem } from '../api/index.ts';
 import { PluginError } from '../api/index.ts';
 import type { PluginRegistry } from '../plugin/registry.ts';
 import type { PackRecord, PackStore, PackVersion } from '../store/packs.ts';
@@ -20,7 +20,6 @@ export interface PackParts {
   /** What comes with Lazaret itself. */
   readonly builtIn: ActivePack;
   readonly clock: () => number;
-  readonly logger: Logger;
 }
 
 /** What was done with a pack. */

@@ -87,7 +87,6 @@ const packs = new Packs({
   knownGood: [],
   builtIn: { files: [], problems: [] },
   clock: Date.now,
-  logger: silent,
 });
 await packs.install(archive, signal);
 reached('done');
