@@ -30,8 +30,8 @@ export interface Services {
   };
   /** Takes packs up while the engine runs. Does not reject: what is refused is logged. */
   readonly packWatch: {
-    /** Looks once, then follows the watched directory until the engine is closed. */
-    start(): Promise<void>;
+    /** Looks once, then follows the watched directory until the engine is closed or `signal` is aborted. */
+    start(signal: AbortSignal): Promise<void>;
     /** Takes up, at once, what the state directory names and what is new in the watched directory. */
     look(): Promise<void>;
   };

@@ -56,7 +56,7 @@ async function scan(run: Run<ScanOptions>, context: Context): Promise<number> {
     const engine = await context.startEngine(settings, { events, logger: run.logger });
     const stopListening = run.io.onHangup(() => void engine.packWatch.look());
     try {
-      await engine.packWatch.start();
+      await engine.packWatch.start(signal);
       return await scanAll(run, engine, domains, { mode, roots, signal });
     } finally {
       stopListening();

@@ -16,6 +16,7 @@ import { PackError } from './error.ts';
 import type { PackChange } from './packs.ts';
 import { PackWatch } from './watch.ts';
 
+const { signal } = new AbortController();
 const OLD = new Date('2026-01-01');
 const active = {
   serial: 2,
@@ -111,7 +112,7 @@ it('is quiet about what is not newer than what was installed', async () => {
 });
 
 it('takes what is renamed into the directory, by itself', async () => {
-  await watch.start();
+  await watch.start(signal);
   const elsewhere = join(directory, 'new');
   writeFileSync(elsewhere, 'x');
   utimesSync(elsewhere, OLD, OLD);
@@ -123,7 +124,7 @@ it('takes what is renamed into the directory, by itself', async () => {
 it('takes what is still being written only when it has been left alone for a while', async () => {
   const path = put('copied.tar.zst', 'half');
   writeFileSync(path, 'whole');
-  await watch.start();
+  await watch.start(signal);
   expect(calls).toEqual(['reload']);
   await whenCalled.promise;
   expect(calls.at(-1)).toBe(path);
@@ -140,7 +141,7 @@ it('hands links on to be refused, and passes over what is gone', async () => {
 
 it('says when the directory is not there, and follows it when it has been made', async () => {
   watch = watchOf(join(directory, 'later'));
-  await watch.start();
+  await watch.start(signal);
   expect(logged).toEqual([expect.stringMatching(/^warn packs\.watch cannot be watched: make the directory/)]);
   watched = join(directory, 'later');
   mkdirSync(watched);
@@ -160,21 +161,26 @@ it('reloads alone where nothing is watched, and goes on when that fails', async 
     logger: { debug: log('debug'), info: log('info'), warn: log('warn') },
     clock: Date.now,
   });
-  await watch.start();
+  await watch.start(signal);
   expect(logged).toEqual(['warn the packs could not be taken up anew: broken']);
 });
 
-it('gives up what it installs when it is stopped, without a word', async () => {
-  put('a.tar.zst');
-  put('b.tar.zst');
-  const stuck = Promise.withResolvers<undefined>();
-  answer = () => stuck.promise;
-  const looking = watch.look();
-  await whenCalled.promise;
-  const stopped = watch.stop();
-  stuck.reject(new Error('aborted'));
-  await Promise.all([looking, stopped]);
-  await watch.look();
-  expect(calls).toEqual(['reload', join(watched, 'a.tar.zst')]);
-  expect(logged).toEqual([]);
-});
+it.each(['is stopped', 'is interrupted'])(
+  'gives up what it installs when it %s, without a word',
+  async (how) => {
+    put('a.tar.zst');
+    put('b.tar.zst');
+    const stuck = Promise.withResolvers<undefined>();
+    answer = () => stuck.promise;
+    const interrupt = new AbortController();
+    const looking = watch.start(interrupt.signal);
+    await whenCalled.promise;
+    if (how === 'is stopped') void watch.stop();
+    else interrupt.abort();
+    stuck.reject(new Error('aborted'));
+    await looking;
+    await watch.look();
+    expect(calls).toEqual(['reload', join(watched, 'a.tar.zst')]);
+    expect(logged).toEqual([]);
+  },
+);

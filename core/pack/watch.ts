@@ -37,9 +37,11 @@ export class PackWatch {
     this.parts = parts;
   }
 
-  /** Looks once; then whenever something in the directory changes, until it is stopped. */
-  start(): Promise<void> {
+  /** Looks once; then whenever something in the directory changes, until it is stopped or `signal` is aborted. */
+  start(signal: AbortSignal): Promise<void> {
     this.started = true;
+    if (signal.aborted) return this.stop();
+    signal.addEventListener('abort', () => void this.stop(), { once: true });
     return this.look();
   }
 
