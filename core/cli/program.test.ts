@@ -473,3 +473,32 @@ describe('config', () => {
     expect(JSON.parse(out)).toMatchObject({ type: 'object', properties: { policy: { type: 'object' } } });
   });
 });
+
+describe('pack', () => {
+  it('lists the starter pack until it is switched off', async () => {
+    const { out, code } = await lazaret(['pack', 'list', '--state', state]);
+    expect([code, out]).toEqual([
+      0,
+      expect.stringMatching(/^PACK .*\nlazaret\/starter .* comes with Lazaret/),
+    ]);
+    const json = await lazaret(['pack', 'list', '--state', state, '--json']);
+    expect(JSON.parse(json.out)).toMatchObject({ vendor: 'lazaret', id: 'starter', builtIn: true });
+    const config = await configure(`state: ${state}\npacks: {starter: false}\n`);
+    expect(await lazaret(['pack', 'list', '--config', config])).toMatchObject({
+      out: '',
+      err: 'no pack is in use\n',
+    });
+  });
+
+  it('says what is refused and why, and takes only a whole name', async () => {
+    const file = join(directory, 'no.tar.zst');
+    await writeFile(file, 'nothing');
+    const refused = await lazaret(['pack', 'verify', file, '--state', state]);
+    expect(refused).toMatchObject({ code: 1, out: '' });
+    expect(refused.err).toContain(`${file} is refused: it is not a whole .tar.zst archive`);
+    const missing = await lazaret(['pack', 'verify', `${file}x`, '--state', state]);
+    expect(missing.err).toMatch(/^lazaret: there is no pack at .*\(not-found\)/);
+    const half = await lazaret(['pack', 'rollback', 'acme', '--state', state]);
+    expect(half).toMatchObject({ code: 64, err: expect.stringContaining('VENDOR/ID') });
+  });
+});
