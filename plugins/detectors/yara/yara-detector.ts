@@ -1,15 +1,19 @@
 import {
   type Answer,
+  type ContentSummary,
   type Detector,
   type EngineIdentity,
+  type FileFacts,
   type FileSubject,
   PluginError,
   type Prospect,
   type SignatureProblem,
   type Subject,
 } from 'lazaret/plugin';
+import { AnswerKeys, commonGuard } from './answer-keys.ts';
 import { toDetection } from './detection.ts';
 import type { Engine } from './engine.ts';
+import { type Guard, mayHold, sizeGuard } from './guard.ts';
 import { type Job, type JobOutcome, Pool } from './pool.ts';
 import { digestRules, type RuleFile, type RuleFiles } from './rule-files.ts';
 
@@ -21,6 +25,7 @@ export interface ScanSettings {
 
 /** Compiling is bounded too: rules come from outside. */
 const COMPILE_DEADLINE_MS = 5 * 60_000;
+const NOTHING = new Uint8Array();
 
 export class YaraDetector implements Detector {
   readonly engine: EngineIdentity;
@@ -30,6 +35,10 @@ export class YaraDetector implements Detector {
   private readonly pool: Pool;
   private readonly files: readonly RuleFile[];
   private readonly deadlineMs: number;
+  private readonly keys: AnswerKeys;
+  /** What the size of a file must be for any rule to match. */
+  private readonly sizes: Guard;
+  private readonly usesFacts: boolean;
 
   private constructor(
     pool: Pool,
@@ -43,6 +52,9 @@ export class YaraDetector implements Detector {
     this.problems = problems;
     this.deadlineMs = deadlineMs;
     this.concurrency = processes * 2;
+    this.keys = new AnswerKeys(`${engine.version}/${maxMatches}`, files);
+    this.sizes = sizeGuard(commonGuard(files));
+    this.usesFacts = files.some(({ externals }) => externals.length > 0);
     this.engine = {
       name: 'yara',
       version: engine.version,
@@ -68,7 +80,11 @@ export class YaraDetector implements Detector {
   }
 
   wants(prospect: Prospect): boolean {
-    return prospect.kind === 'file';
+    return prospect.kind === 'file' && mayHold(this.sizes, { size: prospect.facts.size, head: NOTHING });
+  }
+
+  answerKey(file: FileFacts, content: ContentSummary): string {
+    return this.keys.keyFor(file, content);
   }
 
   async *detect(subjects: readonly Subject[], signal: AbortSignal): AsyncGenerator<Answer> {
@@ -109,8 +125,10 @@ export class YaraDetector implements Detector {
     return this.pool.close();
   }
 
-  private scanJob({ content, size }: FileSubject, settle: Job['settle']): Job {
-    return { request: { ask: 'scan', path: content }, weight: size, deadlineMs: this.deadlineMs, settle };
+  private scanJob({ content, size, facts: { path, uid } }: FileSubject, settle: Job['settle']): Job {
+    const facts = this.usesFacts ? { facts: { path, uid } } : {};
+    const request = { ask: 'scan', path: content, ...facts } as const;
+    return { request, weight: size, deadlineMs: this.deadlineMs, settle };
   }
 
   private answer({ id }: FileSubject, outcome: JobOutcome): Answer {
@@ -159,11 +177,11 @@ async function findFaults(pool: Pool, files: readonly RuleFile[]): Promise<Map<R
   return faulty;
 }
 
-function check(pool: Pool, { text }: RuleFile): Promise<JobOutcome> {
+function check(pool: Pool, { text, externals }: RuleFile): Promise<JobOutcome> {
   const { promise, resolve } = Promise.withResolvers<JobOutcome>();
   pool.submit([
     {
-      request: { ask: 'check', text },
+      request: { ask: 'check', file: { text, externals } },
       weight: text.length,
       deadlineMs: COMPILE_DEADLINE_MS,
       settle: resolve,

@@ -146,7 +146,7 @@ describe.each(ENGINES)('the $name engine', (engine) => {
       const named = mixed.problems.map(({ file, line, message }) => [path.basename(file), line, message]);
       expect(named.sort()).toEqual([
         ['borrows.yar', 5, expect.stringContaining('unknown identifier `marker`')],
-        ['external.yar', 4, expect.stringContaining('unknown identifier `filename`')],
+        ['external.yar', 4, expect.stringContaining('unknown identifier `registry_key`')],
         ['include.yar', 2, expect.stringContaining('include is not supported')],
         ['syntax.yar', 6, expect.stringContaining('syntax error')],
       ]);
@@ -164,6 +164,58 @@ describe.each(ENGINES)('the $name engine', (engine) => {
     const failing = open(engine, [fixture('faulty')]);
     await expect(failing).rejects.toBeInstanceOf(PluginError);
     await expect(failing).rejects.toMatchObject({ code: 'bad-signatures' });
+  });
+
+  it('defines external variables for each file', async () => {
+    const named = await open(engine, [fixture('externals')]);
+    const called = (file: string, path: string, uid = 1000) => {
+      const subject = fileSubject(sample(file));
+      return { ...subject, facts: { ...subject.facts, path, uid } };
+    };
+    try {
+      const subjects = [
+        called('clean.txt', '/srv/www/uploads/x.PHP'),
+        called('clean.txt', '/srv/www/x.php'),
+        called('broken.elf', '/usr/bin/x', 0),
+        called('broken.elf', '/usr/bin/x'),
+        called('clean.txt', '/2024'),
+        called('clean.txt', '/tmp/true'),
+        called('clean.txt', '/tmp/-7'),
+        called('clean.txt', '/tmp/"'),
+      ];
+      const answers = await answersOf(named, subjects);
+      const found = subjects.map(({ id }) => answers.get(id));
+      const names = found.map((answer) =>
+        answer && 'detections' in answer ? answer.detections.map(({ name }) => name) : answer,
+      );
+      expect(names).toEqual([
+        ['script_in_uploads'],
+        [],
+        ['root_owns_a_program'],
+        [],
+        ['called_2024'],
+        ['called_true'],
+        [],
+        [],
+      ]);
+    } finally {
+      await named.close();
+    }
+  });
+
+  it('does not want what is of no size that a rule could match', async () => {
+    const folder = await mkdtemp(path.join(tmpdir(), 'lazaret-yara-'));
+    await writeFile(path.join(folder, 'small.yar'), 'rule s { condition: filesize < 1KB and uint8(0) == 1 }');
+    const small = await open(engine, [folder]);
+    try {
+      const { facts } = fileSubject(sample('clean.txt'));
+      expect(small.wants({ kind: 'file', facts: { ...facts, size: 1023 } })).toBe(true);
+      expect(small.wants({ kind: 'file', facts: { ...facts, size: 1024 } })).toBe(false);
+      expect(small.wants({ kind: 'process' })).toBe(false);
+    } finally {
+      await small.close();
+      await rm(folder, { recursive: true });
+    }
   });
 
   it('looks for no more matches of a pattern than it may', async () => {
