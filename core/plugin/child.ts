@@ -3,19 +3,17 @@
  * is killed when it says what it must not, needs more memory than it may, or is told to; it does not come back.
  */
 import type { ChildProcessWithoutNullStreams } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { MemoryWatch } from '../api/index.ts';
 import { type FromChild, fromChild, MAX_LINE, type ToChild } from './messages.ts';
 
-const WATCH_MS = 250;
 const NOTE_BYTES = 500;
-const KIB = 1024;
 
 export class PluginChild {
   /** Resolves with the reason when the process has ended. */
   readonly ended: Promise<string>;
   private readonly process: ChildProcessWithoutNullStreams;
   private readonly onMessage: (message: FromChild) => void;
-  private readonly watch: NodeJS.Timeout;
+  private readonly watch: MemoryWatch | undefined;
   private reason: string | undefined;
   private rest = '';
   private note = '';
@@ -29,7 +27,10 @@ export class PluginChild {
     this.onMessage = onMessage;
     const { promise, resolve } = Promise.withResolvers<string>();
     this.ended = promise;
-    this.watch = setInterval(() => this.checkMemory(memoryBytes), WATCH_MS);
+    this.watch =
+      started.pid === undefined
+        ? undefined
+        : new MemoryWatch(started.pid, memoryBytes, (reason) => this.kill(reason));
     started.stdout.setEncoding('utf8').on('data', (text: string) => this.read(text));
     started.stderr.setEncoding('utf8').on('data', (text: string) => {
       this.note = (this.note + text).slice(-NOTE_BYTES);
@@ -40,7 +41,7 @@ export class PluginChild {
       this.reason ??= error.message;
     });
     started.once('close', (code, signal) => {
-      clearInterval(this.watch);
+      this.watch?.[Symbol.dispose]();
       const said = this.note.trim();
       resolve(this.reason ?? `it ended by itself (${signal ?? `exit ${code}`})${said && `: ${said}`}`);
     });
@@ -70,11 +71,6 @@ export class PluginChild {
     if (message) this.onMessage(message);
     else this.kill('it said what the host does not understand');
   }
-
-  private checkMemory(limit: number): void {
-    const bytes = residentBytes(this.process.pid);
-    if (bytes > limit) this.kill(`it needs more than ${Math.floor(limit / KIB / KIB)} MiB of memory`);
-  }
 }
 
 function parse(line: string): FromChild | undefined {
@@ -83,15 +79,5 @@ function parse(line: string): FromChild | undefined {
     return fromChild.safeParse(JSON.parse(line)).data;
   } catch {
     return undefined;
-  }
-}
-
-/** 0 when the process is gone. */
-function residentBytes(pid: number | undefined): number {
-  try {
-    const [, kib = '0'] = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
-    return Number(kib) * KIB;
-  } catch {
-    return 0;
   }
 }
