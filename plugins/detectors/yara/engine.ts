@@ -1,3 +1,4 @@
+import type { Confinement } from 'lazaret/plugin';
 import type { Reply, Request } from './scanner.ts';
 
 /** Something that runs a scanner apart from this process or thread, and can be killed in the middle of a scan. */
@@ -20,4 +21,11 @@ export interface RunnerEvents {
   reply(reply: Reply): void;
   /** Called once; no reply follows. */
   ended(detail: string): void;
+}
+
+/** What holds for an engine in a process of its own. */
+export interface ProcessLimits {
+  readonly confinement: Confinement;
+  /** Resident. A process that needs more is killed. */
+  readonly memoryBytes: number;
 }

@@ -1,12 +1,14 @@
 /** Detects by YARA rules. README.md in this folder tells what it takes and how it differs from `yara`. */
 import { availableParallelism } from 'node:os';
-import { definePlugin, type Logger, PluginError } from 'lazaret/plugin';
+import { confinement, definePlugin, type Logger, PluginError } from 'lazaret/plugin';
 import { z } from 'zod';
-import type { Engine } from './engine.ts';
+import type { Engine, ProcessLimits } from './engine.ts';
 import { nativeEngine } from './native-engine.ts';
 import { readRuleFiles } from './rule-files.ts';
 import { wasmEngine } from './wasm-engine.ts';
 import { YaraDetector } from './yara-detector.ts';
+
+const MEGABYTE = 1024 * 1024;
 
 const options = z.strictObject({
   /** Files, and directories that are searched for *.yar and *.yara; besides those of packs. */
@@ -18,6 +20,8 @@ const options = z.strictObject({
   processes: z.int().min(1).max(256).default(availableParallelism),
   /** Of one pattern in one file; more are not looked for. */
   maxMatches: z.int().min(1).max(1_000_000).default(1_000),
+  /** Of one engine process, resident. */
+  memoryMegabytes: z.int().min(128).max(1_048_576).default(2_048),
 });
 
 export default definePlugin({
@@ -38,7 +42,8 @@ export default definePlugin({
       );
     }
     const rules = await readRuleFiles(options.rules, signatures);
-    return YaraDetector.open(chooseEngine(options.engine, logger), rules, {
+    const limits = { confinement: await confinement(), memoryBytes: options.memoryMegabytes * MEGABYTE };
+    return YaraDetector.open(chooseEngine(options.engine, limits, logger), rules, {
       deadlineMs: options.deadlineSeconds * 1000,
       processes: options.processes,
       maxMatches: options.maxMatches,
@@ -46,10 +51,14 @@ export default definePlugin({
   },
 });
 
-function chooseEngine(wanted: z.output<typeof options>['engine'], logger: Logger): Engine {
+function chooseEngine(
+  wanted: z.output<typeof options>['engine'],
+  limits: ProcessLimits,
+  logger: Logger,
+): Engine {
   if (wanted === 'wasm') return wasmEngine();
   try {
-    return nativeEngine();
+    return nativeEngine(limits);
   } catch (cause) {
     if (wanted === 'native') {
       throw new PluginError(

@@ -1,7 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { type Detection, type Detector, PluginError } from 'lazaret/plugin';
+import { confinement, type Detection, type Detector, PluginError } from 'lazaret/plugin';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { answersOf, fileSubject } from '../../../test/conformance/subjects.ts';
 import { need } from '../../../test/need.ts';
@@ -20,9 +20,10 @@ const SETTINGS = { deadlineMs: 20_000, processes: 2, maxMatches: 1_000 };
 const open = async (engine: Engine, rules: string[], settings = {}): Promise<Detector> =>
   YaraDetector.open(engine, await readRuleFiles(rules), { ...SETTINGS, ...settings });
 
+const LIMITS = { confinement: await confinement(), memoryBytes: 2 ** 31 };
 const tryNative = (): Engine | undefined => {
   try {
-    return nativeEngine();
+    return nativeEngine(LIMITS);
   } catch {
     return undefined;
   }
