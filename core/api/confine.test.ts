@@ -1,6 +1,14 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -65,6 +73,16 @@ describe.runIf(everything)('a confined process', () => {
     await run(script, file);
     expect(readFileSync(file, 'utf8')).toBe('kept');
     expect(readdirSync(folder)).not.toContain('kept.d');
+  });
+
+  it('writes the one file that it is given', async () => {
+    const [given, other] = [join(folder, 'given'), join(folder, 'other')];
+    for (const file of [given, other]) writeFileSync(file, 'before');
+    chmodSync(given, 0o666);
+    const script = `for (const file of process.argv.slice(1)) try { fs.writeFileSync(file, 'after') } catch {}`;
+    const command = confined.around({ program: NODE, args: ['-e', script, given, other] }, given);
+    await once(spawn(command.program, [...command.args], { cwd: '/', env: {}, stdio: 'ignore' }), 'close');
+    expect([given, other].map((file) => readFileSync(file, 'utf8'))).toEqual(['after', 'before']);
   });
 
   it('reaches no socket of the host', async () => {

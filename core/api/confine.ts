@@ -30,14 +30,17 @@ export interface Confinement {
   readonly measures: readonly string[];
   /** What this host cannot do. */
   readonly lacking: readonly string[];
-  /** The command line that runs the program confined. Killing what it starts ends all of it. */
-  around(command: Command): Command;
+  /**
+   * The command line that runs the program confined. Killing what it starts ends all of it. `writes`: the one
+   * file that it has to write; it is there already, and anybody may write it.
+   */
+  around(command: Command, writes?: string): Command;
 }
 
 /** A program that starts another, with its arguments, and what that takes away from the other. */
 interface Way {
   readonly measures: readonly string[];
-  readonly wrap: () => readonly string[];
+  readonly wrap: (writes?: string) => readonly string[];
 }
 
 const PRIORITY = 'low priority';
@@ -52,7 +55,7 @@ const PROBE_MS = 5_000;
 /** Beyond those of systemd, containers and people. */
 const OWN_USERS = { from: 1_900_000_000, to: 2_000_000_000 };
 const NOBODY = 65_534;
-const LIMITS = ['--core=0', '--fsize=0', '--nofile=256', '--nproc=64'];
+const LIMITS = ['--core=0', '--nofile=256', '--nproc=64'];
 const SPACES = ['--net', '--ipc', '--uts', '--pid', '--fork', '--kill-child=SIGKILL'];
 const AS_MYSELF = ['--user', '--map-current-user'];
 /** The spool may lie in /dev/shm, which a new /dev would hide. */
@@ -76,10 +79,18 @@ const UNSHARE = [
   way([ALONE], 'unshare', ...AS_MYSELF, ...SPACES, '--mount-proc'),
   way([ALONE], 'unshare', ...AS_MYSELF, ...SPACES),
 ];
-const BWRAP = way(
-  [ALONE, UNCHANGING],
-  ...['bwrap', ...READ_ONLY, '--proc', '/proc', '--unshare-all', '--die-with-parent', '--new-session'],
-);
+const BWRAP: Way = {
+  measures: [ALONE, UNCHANGING],
+  wrap: (writes) => {
+    const writable = writes === undefined ? [] : ['--bind', writes, writes];
+    const alone = ['--proc', '/proc', '--unshare-all', '--die-with-parent', '--new-session'];
+    return ['bwrap', ...READ_ONLY, ...writable, ...alone];
+  },
+};
+const PRLIMIT: Way = {
+  measures: [BOUNDED],
+  wrap: (writes) => ['prlimit', ...LIMITS, ...(writes === undefined ? ['--fsize=0'] : [])],
+};
 const SAME_USER = [
   way([POWERLESS], 'setpriv', '--inh-caps=-all', '--bounding-set=-all', ...LAST),
   way([POWERLESS], 'setpriv', '--inh-caps=-all', ...LAST),
@@ -89,7 +100,7 @@ const SAME_USER = [
 const stepsFor = (root: boolean): readonly (readonly Way[])[] => [
   [way([PRIORITY], 'nice', '-n', '5')],
   root ? UNSHARE : [BWRAP, ...UNSHARE],
-  [way([BOUNDED], 'prlimit', ...LIMITS)],
+  [PRLIMIT],
   root
     ? [readingAs(() => randomInt(OWN_USERS.from, OWN_USERS.to)), readingAs(() => NOBODY), ...SAME_USER]
     : SAME_USER,
@@ -130,12 +141,12 @@ async function trySteps(works: (ways: readonly Way[]) => Promise<boolean>): Prom
   return {
     measures: WANTED.filter((measure) => measures.has(measure)),
     lacking: WANTED.filter((measure) => !measures.has(measure)),
-    around: (command) => wrapped(taken, command),
+    around: (command, writes) => wrapped(taken, command, writes),
   };
 }
 
-function wrapped(ways: readonly Way[], { program, args }: Command): Command {
-  const wraps = ways.flatMap(({ wrap }) => located(wrap()));
+function wrapped(ways: readonly Way[], { program, args }: Command, writes?: string): Command {
+  const wraps = ways.flatMap(({ wrap }) => located(wrap(writes)));
   const [first = program, ...rest] = [...wraps, ...located([program]), ...args];
   return { program: first, args: rest };
 }

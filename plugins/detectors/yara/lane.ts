@@ -1,4 +1,4 @@
-import type { Engine, Runner } from './engine.ts';
+import type { Runner, RunnerSource } from './engine.ts';
 import type { Reply, Request } from './scanner.ts';
 
 /** What became of a call. `abandoned`: it was not its turn yet when its lane ended. */
@@ -26,8 +26,8 @@ export class Lane {
   private timerAt = Number.POSITIVE_INFINITY;
   private killedFor: 'deadline' | 'close' | undefined;
 
-  constructor(engine: Engine, ended: (detail: string) => void) {
-    this.runner = engine.start({
+  constructor(source: RunnerSource, ended: (detail: string) => void) {
+    this.runner = source.start({
       reply: (reply) => this.answered(reply),
       ended: (detail) => {
         this.finish(detail);

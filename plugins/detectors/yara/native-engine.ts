@@ -5,6 +5,7 @@ import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { type Confinement, MemoryWatch } from 'lazaret/plugin';
 import type { Engine, ProcessLimits, Runner, RunnerEvents } from './engine.ts';
+import { LaneCrew } from './lane-crew.ts';
 import { Lines } from './lines.ts';
 import type { Reply } from './scanner.ts';
 
@@ -30,8 +31,14 @@ export function nativeEngine({ confinement, memoryBytes }: ProcessLimits): Engin
   return {
     name: 'native',
     version: `${PACKAGE} ${version}`,
-    requestsPerRunner: Number.POSITIVE_INFINITY,
-    start: (events) => start(events, confinement, memoryBytes),
+    open: (processes) =>
+      new LaneCrew(
+        {
+          requestsPerRunner: Number.POSITIVE_INFINITY,
+          start: (events) => start(events, confinement, memoryBytes),
+        },
+        processes,
+      ),
   };
 }
 

@@ -14,7 +14,7 @@ import { AnswerKeys, commonGuard } from './answer-keys.ts';
 import { toDetection } from './detection.ts';
 import type { Engine } from './engine.ts';
 import { type Guard, mayHold, sizeGuard } from './guard.ts';
-import { type Job, type JobOutcome, Pool } from './pool.ts';
+import type { Crew, JobOutcome, ScanJob } from './jobs.ts';
 import { digestRules, type RuleFile, type RuleFiles } from './rule-files.ts';
 
 export interface ScanSettings {
@@ -23,8 +23,6 @@ export interface ScanSettings {
   readonly maxMatches: number;
 }
 
-/** Compiling is bounded too: rules come from outside. */
-const COMPILE_DEADLINE_MS = 5 * 60_000;
 const NOTHING = new Uint8Array();
 
 export class YaraDetector implements Detector {
@@ -32,7 +30,7 @@ export class YaraDetector implements Detector {
   readonly problems: readonly SignatureProblem[];
   /** So that the lanes stay busy while the last files of one call are scanned. */
   readonly concurrency: number;
-  private readonly pool: Pool;
+  private readonly crew: Crew;
   private readonly files: readonly RuleFile[];
   private readonly deadlineMs: number;
   private readonly keys: AnswerKeys;
@@ -41,13 +39,13 @@ export class YaraDetector implements Detector {
   private readonly usesFacts: boolean;
 
   private constructor(
-    pool: Pool,
+    crew: Crew,
     engine: Engine,
     files: readonly RuleFile[],
     problems: readonly SignatureProblem[],
     { deadlineMs, processes, maxMatches }: ScanSettings,
   ) {
-    this.pool = pool;
+    this.crew = crew;
     this.files = files;
     this.problems = problems;
     this.deadlineMs = deadlineMs;
@@ -61,20 +59,21 @@ export class YaraDetector implements Detector {
       signatures: `${digestRules(files)}/${maxMatches}`,
       signatureCount: files.reduce((count, { rules }) => count + rules.length, 0),
     };
-    pool.prepare({ request: { ask: 'load', files, maxMatches }, deadlineMs: COMPILE_DEADLINE_MS });
+    crew.load(files, maxMatches);
   }
 
   /** Starts the engine and compiles each rule file by itself; the whole is then compiled while the scan begins. */
   static async open(engine: Engine, rules: RuleFiles, settings: ScanSettings): Promise<YaraDetector> {
-    const pool = new Pool(engine, settings.processes);
+    const crew = engine.open(settings.processes);
     try {
-      const faulty = await findFaults(pool, rules.files);
-      const sound = rules.files.filter((file) => !faulty.has(file));
-      const problems = [...rules.problems, ...faulty.values()];
+      const faults = await crew.faults(rules.files);
+      const sound = rules.files.filter((file) => !faults.has(file));
+      const faulty = Array.from(faults, ([{ path }, fault]) => ({ file: path, ...fault }));
+      const problems = [...rules.problems, ...faulty];
       if (!sound.some((file) => file.rules.length > 0)) throw noRules(problems);
-      return new YaraDetector(pool, engine, sound, problems, settings);
+      return new YaraDetector(crew, engine, sound, problems, settings);
     } catch (error) {
-      await pool.close();
+      await crew.close();
       throw error;
     }
   }
@@ -88,7 +87,7 @@ export class YaraDetector implements Detector {
   }
 
   async *detect(subjects: readonly Subject[], signal: AbortSignal): AsyncGenerator<Answer> {
-    const open = new Map<Job, FileSubject>();
+    const open = new Map<ScanJob, FileSubject>();
     const outcomes: [FileSubject, JobOutcome][] = [];
     let news = Promise.withResolvers<void>();
     for (const subject of subjects) {
@@ -106,7 +105,7 @@ export class YaraDetector implements Detector {
     const onAbort = (): void => news.resolve();
     signal.addEventListener('abort', onAbort);
     try {
-      if (!signal.aborted) this.pool.submit([...open.keys()]);
+      if (!signal.aborted) this.crew.submit([...open.keys()]);
       for (;;) {
         for (const [subject, outcome] of outcomes.splice(0)) yield this.answer(subject, outcome);
         if (outcomes.length > 0) continue;
@@ -117,15 +116,15 @@ export class YaraDetector implements Detector {
       for (const { id } of open.values()) yield { subject: id, unscanned: 'cancelled' };
     } finally {
       signal.removeEventListener('abort', onAbort);
-      this.pool.withdraw(new Set(open.keys()));
+      this.crew.withdraw(new Set(open.keys()));
     }
   }
 
   close(): Promise<void> {
-    return this.pool.close();
+    return this.crew.close();
   }
 
-  private scanJob({ content, size, facts: { path, uid } }: FileSubject, settle: Job['settle']): Job {
+  private scanJob({ content, size, facts: { path, uid } }: FileSubject, settle: ScanJob['settle']): ScanJob {
     const facts = this.usesFacts ? { facts: { path, uid } } : {};
     const request = { ask: 'scan', path: content, ...facts } as const;
     return { request, weight: size, deadlineMs: this.deadlineMs, settle };
@@ -162,48 +161,6 @@ export class YaraDetector implements Detector {
       default:
         throw new PluginError('engine-failed', `the engine answered "${reply.told}" to a scan`);
     }
-  }
-}
-
-/** Compiles every file alone, on all lanes. */
-async function findFaults(pool: Pool, files: readonly RuleFile[]): Promise<Map<RuleFile, SignatureProblem>> {
-  const faulty = new Map<RuleFile, SignatureProblem>();
-  await Promise.all(
-    files.map(async (file) => {
-      const problem = problemOf(file, await check(pool, file));
-      if (problem !== undefined) faulty.set(file, problem);
-    }),
-  );
-  return faulty;
-}
-
-function check(pool: Pool, { text, externals }: RuleFile): Promise<JobOutcome> {
-  const { promise, resolve } = Promise.withResolvers<JobOutcome>();
-  pool.submit([
-    {
-      request: { ask: 'check', file: { text, externals } },
-      weight: text.length,
-      deadlineMs: COMPILE_DEADLINE_MS,
-      settle: resolve,
-    },
-  ]);
-  return promise;
-}
-
-function problemOf({ path }: RuleFile, outcome: JobOutcome): SignatureProblem | undefined {
-  switch (outcome.kind) {
-    case 'reply':
-      if (outcome.reply.told !== 'checked')
-        throw new PluginError('engine-failed', 'a check was not answered');
-      return outcome.reply.fault && { file: path, ...outcome.reply.fault };
-    case 'deadline':
-      return { file: path, message: 'takes too long to compile' };
-    case 'died':
-      return { file: path, message: `ends the compiler: ${outcome.detail}` };
-    case 'broken':
-      throw new PluginError('engine-failed', `the engine does not start: ${outcome.detail}`);
-    case 'closed':
-      throw new PluginError('engine-failed', 'closed while rules were compiled');
   }
 }
 
