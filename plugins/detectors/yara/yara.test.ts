@@ -7,6 +7,7 @@ import { answersOf, fileSubject } from '../../../test/conformance/subjects.ts';
 import { need } from '../../../test/need.ts';
 import type { Engine } from './engine.ts';
 import { nativeEngine } from './native-engine.ts';
+import { programEngine } from './program-engine.ts';
 import { readRuleFiles } from './rule-files.ts';
 import { wasmEngine } from './wasm-engine.ts';
 import { YaraDetector } from './yara-detector.ts';
@@ -29,12 +30,16 @@ const tryNative = (): Engine | undefined => {
   }
 };
 const native = tryNative();
-const there = need({
+need({
   what: 'the native YARA engine',
   there: native !== undefined,
   get: 'npm install --include=optional, on x64 Linux with glibc',
 });
-const ENGINES = [...(there && native ? [native] : []), wasmEngine()];
+const cache = await mkdtemp(path.join(tmpdir(), 'lazaret-yara-cache-'));
+afterAll(() => rm(cache, { recursive: true }));
+const hasYara = need({ program: 'yarac', get: 'apt-get install yara' });
+const program = hasYara ? await programEngine(LIMITS, cache) : undefined;
+const ENGINES = [native, wasmEngine(), program].filter((engine) => engine !== undefined);
 
 describe.each(ENGINES)('the $name engine', (engine) => {
   let detector: Detector;
@@ -122,7 +127,7 @@ describe.each(ENGINES)('the $name engine', (engine) => {
   });
 
   it('ends a scan that is aborted, without a verdict', async () => {
-    const slow = await open(engine, [fixture('runaway.yar')], { processes: 1 });
+    const slow = await open(engine, [fixture('runaway.yar')], { processes: 1, deadlineMs: 5_000 });
     try {
       const abort = new AbortController();
       const first = fileSubject(sample('clean.txt'));
@@ -146,10 +151,14 @@ describe.each(ENGINES)('the $name engine', (engine) => {
     try {
       const named = mixed.problems.map(({ file, line, message }) => [path.basename(file), line, message]);
       expect(named.sort()).toEqual([
-        ['borrows.yar', 5, expect.stringContaining('unknown identifier `marker`')],
-        ['external.yar', 4, expect.stringContaining('unknown identifier `registry_key`')],
-        ['include.yar', 2, expect.stringContaining('include is not supported')],
-        ['syntax.yar', 6, expect.stringContaining('syntax error')],
+        ['borrows.yar', 5, expect.stringMatching(/(unknown|undefined) identifier ["`]marker/)],
+        ['external.yar', 4, expect.stringMatching(/(unknown|undefined) identifier ["`]registry_key/)],
+        ['include.yar', engine.name === 'program' ? undefined : 2, expect.stringContaining('include is not')],
+        [
+          'syntax.yar',
+          engine.name === 'program' ? 7 : 6,
+          expect.stringMatching(/syntax error|unterminated string/),
+        ],
       ]);
       const subject = fileSubject(sample('marked.txt'));
       expect((await answersOf(mixed, [subject])).get(subject.id)).toMatchObject({
@@ -167,7 +176,21 @@ describe.each(ENGINES)('the $name engine', (engine) => {
     await expect(failing).rejects.toMatchObject({ code: 'bad-signatures' });
   });
 
-  it('defines external variables for each file', async () => {
+  it.runIf(engine.name === 'program')(
+    'names rules with external variables, and leaves them out',
+    async () => {
+      const left = await open(engine, [fixture('externals'), fixture('rules')]);
+      try {
+        expect(left.problems).toMatchObject([
+          { file: fixture('externals/names.yar'), message: expect.stringContaining('variable filename') },
+        ]);
+      } finally {
+        await left.close();
+      }
+    },
+  );
+
+  it.skipIf(engine.name === 'program')('defines external variables for each file', async () => {
     const named = await open(engine, [fixture('externals')]);
     const called = (file: string, path: string, uid = 1000) => {
       const subject = fileSubject(sample(file));
@@ -219,7 +242,7 @@ describe.each(ENGINES)('the $name engine', (engine) => {
     }
   });
 
-  it('looks for no more matches of a pattern than it may', async () => {
+  it.skipIf(engine.name === 'program')('looks for no more matches of a pattern than it may', async () => {
     const folder = await mkdtemp(path.join(tmpdir(), 'lazaret-yara-'));
     await writeFile(path.join(folder, 'many.yar'), 'rule many { strings: $a = "abc" condition: #a == 7 }');
     await writeFile(path.join(folder, 'content'), 'abc'.repeat(5_000));
@@ -236,8 +259,8 @@ describe.each(ENGINES)('the $name engine', (engine) => {
   });
 });
 
-it.runIf(ENGINES.length === 2)('both engines say the same of the same files', async () => {
-  const rules = [fixture('rules'), fixture('runaway.yar'), fixture('faulty')];
+it('all engines say the same of the same files', async () => {
+  const rules = [fixture('rules'), fixture('faulty')];
   const subjects = SAMPLES.map((name) => fileSubject(sample(name)));
   const said: unknown[] = [];
   for (const engine of ENGINES) {
@@ -245,7 +268,7 @@ it.runIf(ENGINES.length === 2)('both engines say the same of the same files', as
     const answers = await answersOf(detector, subjects);
     await detector.close();
     said.push({
-      problems: detector.problems,
+      problems: detector.problems.map(({ file }) => file).sort(),
       signatures: detector.engine.signatures,
       answers: subjects.map(({ id, content }) => {
         const answer = answers.get(id);
@@ -255,7 +278,7 @@ it.runIf(ENGINES.length === 2)('both engines say the same of the same files', as
       }),
     });
   }
-  expect(said[0]).toEqual(said[1]);
+  for (const other of said.slice(1)) expect(other).toEqual(said[0]);
   expect(JSON.stringify(said[0])).toContain('same_name');
 });
 
