@@ -23,11 +23,10 @@ const STDERR_KEPT = 500;
 /** The descriptor that the child writes its replies to. */
 const REPLIES = 3;
 
-/** The native binding in child processes. Throws when there is no binding for this platform. */
-export function nativeEngine({ confinement, memoryBytes }: ProcessLimits): Engine {
-  const require = createRequire(import.meta.url);
-  require(PACKAGE);
-  const { version } = require(`${PACKAGE}/package.json`) as { version: string };
+/** The native binding in child processes; undefined when there is none for this platform. */
+export function nativeEngine({ confinement, memoryBytes }: ProcessLimits): Engine | undefined {
+  const version = bindingVersion();
+  if (version === undefined) return undefined;
   return {
     name: 'native',
     version: `${PACKAGE} ${version}`,
@@ -40,6 +39,16 @@ export function nativeEngine({ confinement, memoryBytes }: ProcessLimits): Engin
         processes,
       ),
   };
+}
+
+function bindingVersion(): string | undefined {
+  const require = createRequire(import.meta.url);
+  try {
+    require(PACKAGE);
+    return (require(`${PACKAGE}/package.json`) as { version: string }).version;
+  } catch {
+    return undefined;
+  }
 }
 
 function start(events: RunnerEvents, confinement: Confinement, memoryBytes: number): Runner {

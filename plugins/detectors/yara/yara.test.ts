@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { confinement, type Detection, type Detector, PluginError } from 'lazaret/plugin';
@@ -22,14 +22,7 @@ const open = async (engine: Engine, rules: string[], settings = {}): Promise<Det
   YaraDetector.open(engine, await readRuleFiles(rules), { ...SETTINGS, ...settings });
 
 const LIMITS = { confinement: await confinement(), memoryBytes: 2 ** 31 };
-const tryNative = (): Engine | undefined => {
-  try {
-    return nativeEngine(LIMITS);
-  } catch {
-    return undefined;
-  }
-};
-const native = tryNative();
+const native = nativeEngine(LIMITS);
 need({
   what: 'the native YARA engine',
   there: native !== undefined,
@@ -123,6 +116,30 @@ describe.each(ENGINES)('the $name engine', (engine) => {
       for (const { id } of before) expect(answers.get(id)).toEqual({ subject: id, detections: [] });
     } finally {
       await bounded.close();
+    }
+  });
+
+  it.skipIf(engine.name === 'wasm')('ends a process that needs too much memory', async () => {
+    const folder = await mkdtemp(path.join(tmpdir(), 'lazaret-yara-'));
+    const hungry = fileSubject(sample('runaway.txt'));
+    const content = path.join(folder, 'content');
+    await writeFile(content, 'RUNA');
+    await truncate(content, 160 * 1024 * 1024);
+    const limits = { ...LIMITS, memoryBytes: 120 * 1024 * 1024 };
+    const limited = engine.name === 'native' ? nativeEngine(limits) : await programEngine(limits, cache);
+    if (limited === undefined) throw new Error('the engine is gone');
+    const detector = await open(limited, [fixture('runaway.yar')], { processes: 1 });
+    try {
+      const marked = fileSubject(sample('marked.txt'));
+      const answers = await answersOf(detector, [{ ...hungry, content }, marked]);
+      expect(answers.get(hungry.id)).toMatchObject({
+        unscanned: 'engine-failed',
+        detail: expect.stringContaining('120 MiB of memory'),
+      });
+      expect(answers.get(marked.id)).toMatchObject({ detections: [{ name: 'benign_marker' }] });
+    } finally {
+      await detector.close();
+      await rm(folder, { recursive: true });
     }
   });
 
