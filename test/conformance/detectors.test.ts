@@ -9,6 +9,7 @@ import persistence from '../../plugins/detectors/persistence/index.ts';
 import processOrigin from '../../plugins/detectors/process-origin/index.ts';
 import yara from '../../plugins/detectors/yara/index.ts';
 import { hasClamd, TestClamd } from '../clamd.ts';
+import { need } from '../need.ts';
 import { detectorSuite } from './detector.suite.ts';
 import { setUp } from './set-up.ts';
 import { fileSubject, processSubject } from './subjects.ts';
@@ -16,7 +17,8 @@ import { fileSubject, processSubject } from './subjects.ts';
 const fixture = (plugin: string, ...names: string[]): string =>
   path.join(import.meta.dirname, '../../plugins/detectors', plugin, 'fixtures', ...names);
 
-for (const engine of ['auto', 'wasm']) {
+const hasYara = need({ program: 'yarac', get: 'apt-get install yara' });
+for (const engine of ['auto', 'wasm', ...(hasYara ? ['program'] : [])]) {
   detectorSuite(`yara (${engine})`, {
     open: () => setUp(yara, { rules: [fixture('yara', 'rules')], engine, processes: 2 }),
     samples: {

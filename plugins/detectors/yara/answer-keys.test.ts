@@ -95,8 +95,8 @@ const CONDITIONS = [
   '4 > filesize and (filesize >= 2 and uint8(0) == 0x58)',
   'first',
   'not first',
-  'all of (f*)',
-  'none of (f*)',
+  'first or filesize == 1',
+  'not first and uint8(0) == 0x58',
 ];
 const condition = fc.constantFrom(...CONDITIONS);
 const ruleSet = fc
