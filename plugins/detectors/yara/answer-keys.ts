@@ -21,7 +21,7 @@ import {
 } from './guard.ts';
 import type { RuleFile } from './rule-files.ts';
 
-/** The least that comes or goes as a whole. */
+/** The least that comes or goes as a whole, or all that have a guard in common. */
 interface Unit {
   readonly guard: Guard;
   readonly externals: readonly External[];
@@ -56,7 +56,7 @@ export class AnswerKeys {
   /** `engine`: what else all answers depend on. */
   constructor(engine: string, files: readonly RuleFile[]) {
     this.engine = engine;
-    this.units = files.flatMap(unitsOf);
+    this.units = byGuard(files.flatMap(unitsOf));
     const tests = this.units.flatMap(({ guard }) => [...testsOf(guard)]);
     this.readings = readingsOf(tests.filter((test) => 'at' in test));
     const bounds = tests.flatMap((test) => ('at' in test ? [] : [test.from, test.to + 1]));
@@ -100,7 +100,7 @@ export class AnswerKeys {
   private judge(content: Outline): Before {
     const units = this.units.filter(({ guard }) => mayHold(guard, content));
     const digest = createHash('sha256').update(`${this.engine}\0`);
-    for (const unit of units) digest.update(unit.digest);
+    digest.update(Buffer.concat(units.map((unit) => unit.digest)));
     const used = new Set(units.flatMap(({ externals }) => externals));
     return { digest: digest.digest('base64url'), naming: NAMING.filter((external) => used.has(external)) };
   }
@@ -117,6 +117,19 @@ function unitsOf({ name, text, global, externals, guard }: RuleFile): Unit[] {
     externals: externalsOfRule(rule, externals),
     digest: digestOf(name, rule.text),
   }));
+}
+
+/** Many rules have the same guard: one question then answers for all of them. In an order that others do not change. */
+function byGuard(units: readonly Unit[]): Unit[] {
+  const groups = [...Map.groupBy(units, ({ guard }) => JSON.stringify(guard))];
+  return groups
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .flatMap(([, members]) => {
+      const [first] = members;
+      if (first === undefined) return [];
+      const digest = hash('sha256', Buffer.concat(members.map((member) => member.digest)), 'buffer');
+      return [{ guard: first.guard, externals: members.flatMap(({ externals }) => externals), digest }];
+    });
 }
 
 const externalsOfRule = ({ bare }: DeclaredRule, ofFile: readonly External[]): readonly External[] =>
