@@ -144,7 +144,6 @@ describe('under two rule sets', () => {
       }),
       { numRuns: 300 },
     );
-    console.log('EQUAL', equal);
     expect(equal).toBeGreaterThan(10);
   });
 });

@@ -50,7 +50,7 @@ export async function runBatch(batch: BatchRun): Promise<BatchResult> {
   const lines = new Lines();
   const seconds = Math.ceil(batch.deadlineMs / 1000);
   const settings: Run = {
-    args: ['-C', '-w', '-e', '-m', '-p', '1', '-a', String(seconds), '--scan-list', rules.path, list],
+    args: ['-C', '-w', '-e', '-p', '1', '-a', String(seconds), '--scan-list', rules.path, list],
     deadlineMs: seconds * 1000 + GRACE_MS,
     signal,
     onOutput: (chunk) => {

@@ -34,7 +34,8 @@ export interface DeclaredRule {
 }
 
 const COMMENT = String.raw`\/\*[\s\S]*?\*\/|\/\/[^\n]*`;
-const GAP = String.raw`(?:\s|${COMMENT})*`;
+/** What may stand between two words. */
+export const GAP = String.raw`(?:\s|${COMMENT})*`;
 const STRING = String.raw`"(?:\\.|[^"\\\n])*"`;
 /** A slash divides, unless it follows one of these. */
 const REGEX = String.raw`(?:[=(,]|\bmatches\b)${GAP}\/(?![*\/])(?:\\.|[^\/\\\n])+\/`;

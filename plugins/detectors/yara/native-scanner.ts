@@ -47,7 +47,6 @@ export class NativeScanner implements Scanner {
         this.matches(set, content, valuesOf(set.externals, facts, outline.head)).map((match) => ({
           rule: match.ruleIdentifier,
           file: placeOf(match.ruleIdentifier, set.fileOf),
-          meta: match.meta as Match['meta'],
         })),
       );
   }

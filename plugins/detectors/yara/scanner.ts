@@ -10,7 +10,6 @@ export interface Match {
   readonly rule: string;
   /** The place of its file in the list that was loaded. */
   readonly file: number;
-  readonly meta: Readonly<Record<string, unknown>>;
 }
 
 /** Why a rule file does not compile. */

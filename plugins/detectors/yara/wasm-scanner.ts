@@ -12,7 +12,6 @@ interface ScanResult {
     readonly identifier: string;
     readonly namespace: string;
     readonly isPrivate: boolean;
-    readonly metadata: readonly { readonly identifier: string; readonly value: unknown }[];
   }[];
 }
 
@@ -87,9 +86,8 @@ function compilerWith(externals: readonly External[]): Compiler {
 function matchesOf({ matches }: ScanResult): Match[] {
   return matches
     .filter(({ isPrivate }) => !isPrivate)
-    .map(({ identifier, namespace, metadata }) => ({
+    .map(({ identifier, namespace }) => ({
       rule: identifier,
       file: Number(namespace),
-      meta: Object.fromEntries(metadata.map(({ identifier, value }) => [identifier, value])),
     }));
 }

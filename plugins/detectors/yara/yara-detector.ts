@@ -1,6 +1,7 @@
 import {
   type Answer,
   type ContentSummary,
+  type Detection,
   type Detector,
   type EngineIdentity,
   type FileFacts,
@@ -15,7 +16,9 @@ import { toDetection } from './detection.ts';
 import type { Engine } from './engine.ts';
 import { type Guard, mayHold, sizeGuard } from './guard.ts';
 import type { Crew, JobOutcome, ScanJob } from './jobs.ts';
+import { MetadataIndex } from './metadata.ts';
 import { digestRules, type RuleFile, type RuleFiles } from './rule-files.ts';
+import type { Match } from './scanner.ts';
 
 export interface ScanSettings {
   readonly deadlineMs: number;
@@ -33,6 +36,7 @@ export class YaraDetector implements Detector {
   private readonly crew: Crew;
   private readonly files: readonly RuleFile[];
   private readonly deadlineMs: number;
+  private readonly metadata = new MetadataIndex();
   private readonly keys: AnswerKeys;
   /** What the size of a file must be for any rule to match. */
   private readonly sizes: Guard;
@@ -152,15 +156,18 @@ export class YaraDetector implements Detector {
   private fromReply(subject: string, { reply }: Extract<JobOutcome, { kind: 'reply' }>): Answer {
     switch (reply.told) {
       case 'scanned':
-        return {
-          subject,
-          detections: reply.matches.map((match) => toDetection(match, this.files[match.file]?.name ?? '')),
-        };
+        return { subject, detections: reply.matches.map((match) => this.detectionFor(match)) };
       case 'failed':
         return { subject, unscanned: reply.failure.reason, detail: reply.failure.detail };
       default:
         throw new PluginError('engine-failed', `the engine answered "${reply.told}" to a scan`);
     }
+  }
+
+  private detectionFor({ rule, file: place }: Match): Detection {
+    const file = this.files[place];
+    if (file === undefined) throw new PluginError('engine-failed', `the rule ${rule} is of no loaded file`);
+    return toDetection(rule, file.name, this.metadata.of(file, rule));
   }
 }
 
