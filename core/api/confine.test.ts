@@ -109,6 +109,18 @@ describe.runIf(everything)('a confined process', () => {
     if (process.getuid?.() === 0) expect(status).not.toMatch(/^Uid:\t0\t/m);
   });
 
+  it.runIf(process.getuid?.() === 0)('starts a few processes and no more', async () => {
+    const script = `const { spawn } = require('node:child_process');
+      const start = () => new Promise((resolve) => {
+        const child = spawn('/bin/sleep', ['60'], { stdio: 'ignore' });
+        child.on('spawn', () => resolve('started')).on('error', ({ code }) => resolve(code));
+      });
+      Promise.all(Array.from({ length: 80 }, start)).then((all) => {
+        process.stdout.write([...new Set(all)].sort().join(), () => process.exit());
+      })`;
+    expect(await run(script)).toBe('EAGAIN,started');
+  });
+
   it('is ended together with all that it forked', async () => {
     const script = `const { spawn } = require('node:child_process');
       const child = spawn(process.execPath, ['-e', 'console.log("forked"); setInterval(() => {}, 1e6)'], { detached: true, stdio: 'inherit' });

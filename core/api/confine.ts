@@ -6,7 +6,7 @@
  *   nice       gives way to all else
  *   unshare    namespaces: no network, no IPC, its own hostname and processes (a fork ends with it)
  *   bwrap      the same for who is not root, and all files read-only
- *   prlimit    no content written to files, no core, few descriptors and processes
+ *   prlimit    no content written to files, no core, few descriptors; few processes for a user of its own
  *   setpriv    for root a user that nobody else is, else no capabilities; no new ones; ends with its starter
  *
  * A user of its own may read what it is asked to scan by the one capability that it keeps: CAP_DAC_READ_SEARCH
@@ -46,7 +46,7 @@ interface Way {
 const PRIORITY = 'low priority';
 const ALONE = 'no network and no processes but its own';
 const UNCHANGING = 'all files read-only';
-const BOUNDED = 'no content written, few processes';
+const BOUNDED = 'no content written';
 const POWERLESS = 'no capabilities but to read';
 const WANTED = [PRIORITY, ALONE, UNCHANGING, BOUNDED, POWERLESS];
 
@@ -55,7 +55,7 @@ const PROBE_MS = 5_000;
 /** Beyond those of systemd, containers and people. */
 const OWN_USERS = { from: 1_900_000_000, to: 2_000_000_000 };
 const NOBODY = 65_534;
-const LIMITS = ['--core=0', '--nofile=256', '--nproc=64'];
+const LIMITS = ['--core=0', '--nofile=256'];
 const SPACES = ['--net', '--ipc', '--uts', '--pid', '--fork', '--kill-child=SIGKILL'];
 const AS_MYSELF = ['--user', '--map-current-user'];
 /** The spool may lie in /dev/shm, which a new /dev would hide. */
@@ -64,13 +64,22 @@ const READ_ONLY = ['--ro-bind', '/', '/', '--dev', '/dev', '--ro-bind-try', '/de
 const LAST = ['--no-new-privs', '--pdeathsig=KILL'];
 
 const way = (measures: readonly string[], ...args: string[]): Way => ({ measures, wrap: () => args });
-const readingAs = (user: () => number): Way => ({
+/** Processes are counted by user, so they are limited only where that user has no others. */
+const readingAs = (user: () => number, ...limit: readonly string[]): Way => ({
   measures: [UNCHANGING, POWERLESS],
   wrap: () => {
     const sets = ['--inh-caps', '--ambient-caps', '--bounding-set'];
     const id = user();
     const only = sets.map((set) => `${set}=-all,+dac_read_search`);
-    return ['setpriv', `--reuid=${id}`, `--regid=${id}`, '--clear-groups', ...only, ...LAST];
+    return [
+      'setpriv',
+      `--reuid=${id}`,
+      `--regid=${id}`,
+      '--clear-groups',
+      ...only,
+      ...LAST,
+      ...located(limit),
+    ];
   },
 });
 
@@ -102,7 +111,11 @@ const stepsFor = (root: boolean): readonly (readonly Way[])[] => [
   root ? UNSHARE : [BWRAP, ...UNSHARE],
   [PRLIMIT],
   root
-    ? [readingAs(() => randomInt(OWN_USERS.from, OWN_USERS.to)), readingAs(() => NOBODY), ...SAME_USER]
+    ? [
+        readingAs(() => randomInt(OWN_USERS.from, OWN_USERS.to), 'prlimit', '--nproc=64'),
+        readingAs(() => NOBODY),
+        ...SAME_USER,
+      ]
     : SAME_USER,
 ];
 
@@ -152,7 +165,8 @@ function wrapped(ways: readonly Way[], { program, args }: Command, writes?: stri
 }
 
 /** A program's name becomes its path, since confined processes have no PATH; an absolute path stays. */
-function located([name = '', ...args]: readonly string[]): string[] {
+function located([name, ...args]: readonly string[]): string[] {
+  if (name === undefined) return [];
   const found = PLACES.map((place) => join(place, name)).find((path) => existsSync(path));
   return [name.startsWith('/') ? name : (found ?? name), ...args];
 }
