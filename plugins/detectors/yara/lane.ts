@@ -74,10 +74,13 @@ export class Lane {
     const left = this.left();
     if (left === undefined) return;
     this.timerAt = performance.now() + left;
-    this.timer = setTimeout(() => {
-      // A reply may have come and not been read yet, when this process was held up: read first.
-      setImmediate(() => ((this.left() ?? 1) > 0 ? this.watch() : this.overdue()));
-    }, left);
+    this.timer = setTimeout(
+      () => {
+        // A reply may have come and not been read yet, when this process was held up: read first.
+        setImmediate(() => ((this.left() ?? 1) > 0 ? this.watch() : this.overdue()));
+      },
+      Math.max(left, 1),
+    );
   }
 
   /** Milliseconds that the present turn has left. */

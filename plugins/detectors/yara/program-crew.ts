@@ -48,7 +48,6 @@ export class ProgramCrew implements Crew {
 
   constructor(setup: ProgramSetup) {
     this.setup = setup;
-    mkdirSync(setup.directory, { recursive: true, mode: 0o700 });
   }
 
   faults(files: readonly RuleFile[]): Promise<ReadonlyMap<RuleFile, Fault>> {
@@ -123,8 +122,9 @@ export class ProgramCrew implements Crew {
       const rules = await this.compiledRules();
       if (this.closed) throw new Error('closed');
       const deadlineMs = Math.max(...jobs.map(({ deadlineMs }) => deadlineMs));
-      const list = join(this.setup.directory, `list-${++this.serial}`);
-      const { program, limits } = this.setup;
+      const { program, limits, directory } = this.setup;
+      mkdirSync(directory, { recursive: true, mode: 0o700 });
+      const list = join(directory, `list-${++this.serial}`);
       const result = await runBatch({ program, limits, rules, jobs, deadlineMs, list, signal: abort.signal });
       await this.conclude(this.stillOpen(abort, jobs), result);
     } catch (error) {

@@ -1,4 +1,4 @@
-import { chmodSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { confinement, type Detector } from 'lazaret/plugin';
@@ -51,13 +51,23 @@ describe.runIf(need({ program: 'yarac', get: 'apt-get install yara' }))('the yar
     expect(compiled()).toHaveLength(2);
   });
 
+  it('removes what nobody has used for a while', async () => {
+    const old = path.join(cache, 'old.yarc');
+    const recent = path.join(cache, 'recent.yarc');
+    for (const file of [old, recent]) writeFileSync(file, '');
+    utimesSync(old, 0, 0);
+    await open([fixture('rules')]);
+    expect(compiled()).not.toContain('old.yarc');
+    expect(compiled()).toContain('recent.yarc');
+  });
+
   it('makes compiled rules again that are gone or damaged', async () => {
     const detector = await open([fixture('rules')]);
     expect(await namesFor(detector, sample('marked.txt'))).toEqual(['marker']);
     const [kept = ''] = compiled();
     writeFileSync(path.join(cache, kept), 'damaged');
     expect(await namesFor(detector, sample('marked.txt'))).toEqual(['marker']);
-    for (const name of compiled()) rmSync(path.join(cache, name));
+    rmSync(cache, { recursive: true });
     expect(await namesFor(detector, sample('clean.txt'))).toEqual([]);
   });
 

@@ -4,7 +4,7 @@
  * its own, matches every file: a file without that match was not scanned to its end.
  */
 import { randomBytes } from 'node:crypto';
-import { chmod, mkdtemp, readdir, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PluginError } from 'lazaret/plugin';
 import type { ProcessLimits } from './engine.ts';
@@ -68,6 +68,7 @@ export class RuleCompiler {
   /** What yarac said, when it failed. */
   private async compile(files: readonly RuleFile[], keep = true): Promise<CompiledRules | string> {
     const digest = digestRules([{ name: this.version, text: MATCHES_ALL }, ...files]);
+    await mkdir(this.cache, { recursive: true, mode: 0o700 });
     const known = keep ? await this.find(digest) : undefined;
     if (known !== undefined) return known;
     const secret = randomBytes(16).toString('hex');
@@ -111,19 +112,27 @@ export class RuleCompiler {
     return why ?? stderr;
   }
 
-  /** Also removes what nobody has used for a while. */
+  /** Also removes what nobody has used for a while, or crashes left behind. */
   private async find(digest: string): Promise<CompiledRules | undefined> {
     let found: CompiledRules | undefined;
     const now = Date.now();
-    for (const name of (await readdir(this.cache)).filter((name) => name.endsWith(SUFFIX))) {
+    for (const name of await readdir(this.cache)) {
       const path = join(this.cache, name);
-      if (name.startsWith(digest)) {
+      if (name.startsWith(`${digest}.`)) {
         found = { path, secret: name.slice(digest.length + 1, -SUFFIX.length) };
         await utimes(path, new Date(now), new Date(now));
-      } else if (now - (await stat(path)).mtimeMs > KEPT_MS) await rm(path, { force: true });
+      } else if (await isOlder(path, now - KEPT_MS)) await rm(path, { recursive: true, force: true });
     }
     return found;
   }
+}
+
+/** False for one that is gone. */
+async function isOlder(path: string, than: number): Promise<boolean> {
+  return stat(path).then(
+    ({ mtimeMs }) => mtimeMs < than,
+    () => false,
+  );
 }
 
 /** What this program could do only for all files alike, or not as others do. */
