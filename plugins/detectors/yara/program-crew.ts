@@ -6,8 +6,9 @@ import type { ProcessLimits } from './engine.ts';
 import type { Crew, Job, JobOutcome, ScanJob } from './jobs.ts';
 import type { Ended } from './program.ts';
 import type { CompiledRules, RuleCompiler } from './program-rules.ts';
+import { type PlacedFile, RuleChoice } from './rule-choice.ts';
 import type { RuleFile } from './rule-files.ts';
-import type { Fault } from './scanner.ts';
+import type { Fault, Match } from './scanner.ts';
 
 /** Enough that the start of a process does not show, and little enough that several share the work. */
 const BATCH = { jobs: 512, weight: 64 * 1024 * 1024 };
@@ -35,10 +36,10 @@ export interface ProgramSetup {
 export class ProgramCrew implements Crew {
   private readonly setup: ProgramSetup;
   private queue: ScanJob[] = [];
-  /** What is left of batches that did not end well, not to be mixed with others. */
-  private suspects: Portion[] = [];
-  private rules: Promise<CompiledRules> | undefined;
-  private recompile: (() => Promise<CompiledRules>) | undefined;
+  /** Jobs that go together: they need the same rules, or are what is left of a batch that did not end well. */
+  private portions: Portion[] = [];
+  private choice: RuleChoice | undefined;
+  private readonly compiled = new Map<readonly PlacedFile[], Promise<CompiledRules>>();
   private readonly running = new Map<AbortController, Set<ScanJob>>();
   private readonly work = new Set<Promise<void>>();
   private failedStarts = 0;
@@ -55,7 +56,7 @@ export class ProgramCrew implements Crew {
   }
 
   load(files: readonly RuleFile[]): void {
-    this.recompile = () => this.setup.compiler.compiled(files);
+    this.choice = new RuleChoice(files);
   }
 
   submit(jobs: readonly ScanJob[]): void {
@@ -66,7 +67,7 @@ export class ProgramCrew implements Crew {
   withdraw(jobs: ReadonlySet<Job>): void {
     const kept = (job: ScanJob): boolean => !jobs.has(job);
     this.queue = this.queue.filter(kept);
-    this.suspects = this.suspects.map((portion) => portion.filter(kept));
+    this.portions = this.portions.map((portion) => portion.filter(kept));
     for (const [abort, open] of this.running) {
       for (const job of open) if (jobs.has(job)) open.delete(job);
       if (open.size === 0) abort.abort();
@@ -96,13 +97,13 @@ export class ProgramCrew implements Crew {
   }
 
   private refuse(outcome: JobOutcome): void {
-    const open = [...this.suspects.splice(0).flat(), ...this.queue.splice(0)];
+    const open = [...this.portions.splice(0).flat(), ...this.queue.splice(0)];
     for (const job of open) job.settle(outcome);
   }
 
   /** What there is, shared out among the processes that are free. */
   private nextPortion(): Portion | undefined {
-    for (let portion = this.suspects.shift(); portion; portion = this.suspects.shift()) {
+    for (let portion = this.portions.shift(); portion; portion = this.portions.shift()) {
       if (portion.length > 0) return portion;
     }
     if (this.queue.length === 0) return undefined;
@@ -114,25 +115,41 @@ export class ProgramCrew implements Crew {
   }
 
   private async perform(portion: Portion): Promise<void> {
-    const jobs = portion.filter((job) => isListable(job) || !settleFailed(job, 'its path cannot be listed'));
-    if (jobs.length === 0) return;
     const abort = new AbortController();
+    const [files, jobs] = this.choose(portion);
     this.running.set(abort, new Set(jobs));
     try {
-      const rules = await this.compiledRules();
-      if (this.closed) throw new Error('closed');
-      const deadlineMs = Math.max(...jobs.map(({ deadlineMs }) => deadlineMs));
-      const { program, limits, directory } = this.setup;
-      mkdirSync(directory, { recursive: true, mode: 0o700 });
-      const list = join(directory, `list-${++this.serial}`);
-      const result = await runBatch({ program, limits, rules, jobs, deadlineMs, list, signal: abort.signal });
-      await this.conclude(this.stillOpen(abort, jobs), result);
+      if (files.length === 0) for (const job of jobs) settle(job, []);
+      else await this.scan(files, jobs, abort);
     } catch (error) {
       if (!this.closed) this.fail((error as Error).message);
-      this.suspects.unshift(this.stillOpen(abort, jobs));
+      this.portions.unshift(this.stillOpen(abort, jobs));
     } finally {
       this.running.delete(abort);
     }
+  }
+
+  /** Those that need the same rules as the first; the others come next. */
+  private choose(portion: Portion): readonly [readonly PlacedFile[], Portion] {
+    if (this.choice === undefined) throw new Error('a scan before rules were loaded');
+    const { choice } = this;
+    const groups = Map.groupBy(portion, ({ request }) => choice.for(request.path));
+    const [[files, jobs] = [[], []], ...others] = groups;
+    this.portions.unshift(...others.map(([, jobs]) => jobs));
+    return [files, jobs];
+  }
+
+  private async scan(files: readonly PlacedFile[], given: Portion, abort: AbortController): Promise<void> {
+    const jobs = given.filter((job) => isListable(job) || !settleFailed(job, 'its path cannot be listed'));
+    if (jobs.length === 0) return;
+    const rules = await this.compile(files);
+    if (this.closed) throw new Error('closed');
+    const deadlineMs = Math.max(...jobs.map(({ deadlineMs }) => deadlineMs));
+    const { program, limits, directory } = this.setup;
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    const list = join(directory, `list-${++this.serial}`);
+    const result = await runBatch({ program, limits, rules, jobs, deadlineMs, list, signal: abort.signal });
+    await this.conclude(this.stillOpen(abort, jobs), files, result);
   }
 
   /** Without those that were withdrawn. */
@@ -141,23 +158,23 @@ export class ProgramCrew implements Crew {
     return jobs.filter((job) => open?.has(job));
   }
 
-  private compiledRules(): Promise<CompiledRules> {
-    if (this.recompile === undefined) throw new Error('a scan before rules were loaded');
-    this.rules ??= this.recompile();
-    return this.rules;
+  private compile(files: readonly PlacedFile[]): Promise<CompiledRules> {
+    const compiled = this.compiled.get(files) ?? this.setup.compiler.compiled(files);
+    this.compiled.set(files, compiled);
+    return compiled;
   }
 
-  private async conclude(jobs: Portion, result: BatchResult): Promise<void> {
+  private async conclude(jobs: Portion, files: readonly PlacedFile[], result: BatchResult): Promise<void> {
     const { ended, scanned, complaints } = result;
-    const left = jobs.filter((job) => !settleScanned(job, scanned));
+    const left = jobs.filter((job) => !settleScanned(job, scanned, files));
     if (scanned.size > 0) this.failedStarts = 0;
     if (left.length === 0) return;
-    if (this.closed) this.suspects.unshift(left);
+    if (this.closed) this.portions.unshift(left);
     else if ([...complaints.values()].includes(TIMED_OUT)) await this.timedOut(left, result);
     else if (ended.status === undefined) this.died(left, ended);
     else if (ended.status !== 0 && scanned.size + complaints.size === 0) {
-      await this.didNotStart(ended.stderr);
-      this.suspects.unshift(left);
+      await this.didNotStart(files, ended.stderr);
+      this.portions.unshift(left);
     } else await Promise.all(left.map((job) => settleUnscanned(job, complaints)));
   }
 
@@ -172,8 +189,8 @@ export class ProgramCrew implements Crew {
     });
     const hadAllTime = scanned.size + failed.length === 0;
     if (hadAllTime) for (const job of late) job.settle({ kind: 'deadline', detail: TIMED_OUT });
-    else this.suspects.push(late);
-    this.suspects.push(untried);
+    else this.portions.push(late);
+    this.portions.push(untried);
     await Promise.all(failed.map((job) => settleUnscanned(job, complaints)));
   }
 
@@ -183,20 +200,19 @@ export class ProgramCrew implements Crew {
       first?.settle({ kind: overdue ? 'deadline' : 'died', detail: `yara was ended: ${why}` });
     else {
       const half = Math.ceil(left.length / 2);
-      this.suspects.push(left.slice(0, half), left.slice(half));
+      this.portions.push(left.slice(0, half), left.slice(half));
     }
   }
 
   /** The compiled rules may have been removed or damaged: they are made again. */
-  private async didNotStart(said: string): Promise<void> {
-    const rules = await this.rules;
-    if (rules !== undefined) await rm(rules.path, { force: true });
-    this.rules = undefined;
+  private async didNotStart(files: readonly PlacedFile[], said: string): Promise<void> {
+    const rules = await this.compile(files);
+    await rm(rules.path, { force: true });
     this.fail(said.trim() || 'yara ended without a word');
   }
 
   private fail(why: string): void {
-    this.rules = undefined;
+    this.compiled.clear();
     this.failedStarts++;
     if (this.failedStarts >= FAILED_STARTS) this.broken ??= why;
   }
@@ -210,10 +226,18 @@ function settleFailed(job: ScanJob, detail: string): true {
   return true;
 }
 
-/** False when it was not scanned to its end. */
-function settleScanned(job: ScanJob, scanned: BatchResult['scanned']): boolean {
+function settle(job: ScanJob, matches: readonly Match[]): void {
+  job.settle({ kind: 'reply', reply: { told: 'scanned', matches } });
+}
+
+/** False when it was not scanned to its end. `files`: those that the batch was scanned with. */
+function settleScanned(job: ScanJob, scanned: BatchResult['scanned'], files: readonly PlacedFile[]): boolean {
   const matches = scanned.get(job.request.path);
-  if (matches !== undefined) job.settle({ kind: 'reply', reply: { told: 'scanned', matches } });
+  if (matches !== undefined)
+    settle(
+      job,
+      matches.map(({ rule, file }) => ({ rule, file: files[file]?.place ?? -1 })),
+    );
   return matches !== undefined;
 }
 

@@ -1,4 +1,13 @@
-import { chmodSync, mkdtempSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { confinement, type Detector } from 'lazaret/plugin';
@@ -101,6 +110,40 @@ describe.runIf(need({ program: 'yarac', get: 'apt-get install yara' }))('the yar
     for (const file of [odd, broken]) writeFileSync(file, 'LAZARET-INERT-MARKER');
     expect(await namesFor(detector, odd)).toEqual(['marker']);
     expect(await namesFor(detector, broken)).toMatchObject({ unscanned: 'engine-failed' });
+  });
+
+  it('names the right rules of the right files, whichever of them a file is scanned with', async () => {
+    const rules = path.join(cache, 'rules');
+    mkdirSync(rules);
+    const guarded = (name: string, guard: string): void => {
+      const source = Array.from(
+        { length: 32 },
+        (_, at) => `rule n${at} { condition: ${guard} and ${at} == 3 }`,
+      );
+      writeFileSync(path.join(rules, `${name}.yar`), source.join('\n'));
+    };
+    guarded('a-elf', 'uint32be(0) == 0x7f454c46');
+    guarded('b-script', 'uint16be(0) == 0x2321');
+    const elf = sample('broken.elf');
+    const script = path.join(cache, 'script');
+    writeFileSync(script, '#!/bin/sh');
+    const subjects = [elf, script, sample('clean.txt'), sample('never-was')].map(fileSubject);
+    const find = async (): Promise<unknown[]> => {
+      const answers = await answersOf(await open([rules]), subjects);
+      return subjects.map(({ id }) => answers.get(id));
+    };
+    const found = (...sources: string[]) => ({
+      detections: sources.map((source) => ({ name: 'n3', source })),
+    });
+    const vanished = { unscanned: 'vanished' };
+    expect(await find()).toMatchObject([found('a-elf.yar'), found('b-script.yar'), found(), vanished]);
+    writeFileSync(path.join(rules, 'c-any.yar'), 'rule n3 { condition: true }');
+    expect(await find()).toMatchObject([
+      found('a-elf.yar', 'c-any.yar'),
+      found('b-script.yar', 'c-any.yar'),
+      found('c-any.yar'),
+      vanished,
+    ]);
   });
 
   it('is not fooled by what a rule prints', async () => {
