@@ -2,13 +2,14 @@ import { compile, validate, type YaraX } from '@litko/yara-x';
 import { declaredRules } from './declarations.ts';
 import { type External, type NamingFacts, type Values, valuesOf } from './externals.ts';
 import { FileReader } from './file-reader.ts';
-import { type Guard, HEAD_BYTES, mayHold } from './guard.ts';
+import { type Guard, HEAD_BYTES, isAlways, mayHold } from './guard.ts';
 import type { RuleFile } from './rule-files.ts';
 import { type RuleSet, ruleSets } from './rule-sets.ts';
 import { type Fault, faultOf, type Match, type RuleSource, type Scanner } from './scanner.ts';
 
 interface LoadedSet {
-  readonly compiled: YaraX;
+  /** Compiles it when that was not done yet. */
+  rules(): YaraX;
   readonly guard: Guard;
   readonly externals: readonly External[];
   readonly source: string;
@@ -18,6 +19,12 @@ interface LoadedSet {
 
 /** The binding hands a text that reads as one of these over as an integer or a truth value, which no rule expects. */
 const TAKEN_FOR_ANOTHER_TYPE = /^(?:[+-]?\d+|true|false)$/;
+/**
+ * A set with a guard is compiled when the first content comes that it could match: a guest without Windows programs
+ * never needs rules for them, and 1,200 rules take 1.7 s and 200 MB. A larger source is compiled at once, since
+ * that could take longer than one file may.
+ */
+const LONGEST_LATER = 8 * 1024 * 1024;
 const NO_FACTS: NamingFacts = { path: '', uid: 0 };
 
 /** Knows no namespaces: files whose names clash are compiled apart. */
@@ -53,8 +60,14 @@ export class NativeScanner implements Scanner {
 
   private loadSet({ files, guard, externals }: RuleSet<RuleFile & { readonly place: number }>): LoadedSet {
     const source = files.map(({ text }) => text).join('\n');
+    let compiled: YaraX | undefined;
+    const rules = () => {
+      compiled ??= this.compile(source, externals);
+      return compiled;
+    };
+    if (isAlways(guard) || source.length > LONGEST_LATER) rules();
     return {
-      compiled: this.compile(source, externals),
+      rules,
       guard,
       externals,
       source,
@@ -69,17 +82,17 @@ export class NativeScanner implements Scanner {
   }
 
   private matches(
-    { compiled, externals, source }: LoadedSet,
+    { rules, externals, source }: LoadedSet,
     content: Buffer,
     values: Values,
   ): ReturnType<YaraX['scan']> {
-    if (externals.length === 0) return compiled.scan(content);
+    if (externals.length === 0) return rules().scan(content);
     const { spelt = [], given = [] } = Object.groupBy(Object.entries(values), ([, value]) =>
       TAKEN_FOR_ANOTHER_TYPE.test(value) ? 'spelt' : 'given',
     );
     // A file that is called `2024`: its rules are compiled anew with the name spelt out in them.
-    const rules = spelt.length > 0 ? this.compile(spellOut(source, new Map(spelt)), externals) : compiled;
-    return rules.scan(content, Object.fromEntries(given));
+    const own = spelt.length > 0 ? this.compile(spellOut(source, new Map(spelt)), externals) : rules();
+    return own.scan(content, Object.fromEntries(given));
   }
 }
 
