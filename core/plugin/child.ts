@@ -7,7 +7,9 @@ import { readFileSync } from 'node:fs';
 import { type FromChild, fromChild, MAX_LINE, type ToChild } from './messages.ts';
 
 const WATCH_MS = 250;
-const NOTE_BYTES = 500;
+/** What is kept of what it prints, and how much it may print. */
+const NOTE_CHARACTERS = 500;
+const MAX_PRINTED = 64 * 1024 * 1024;
 const KIB = 1024;
 
 export class PluginChild {
@@ -19,6 +21,7 @@ export class PluginChild {
   private reason: string | undefined;
   private rest = '';
   private note = '';
+  private printed = 0;
 
   constructor(
     started: ChildProcessWithoutNullStreams,
@@ -31,9 +34,7 @@ export class PluginChild {
     this.ended = promise;
     this.watch = setInterval(() => this.checkMemory(memoryBytes), WATCH_MS);
     started.stdout.setEncoding('utf8').on('data', (text: string) => this.read(text));
-    started.stderr.setEncoding('utf8').on('data', (text: string) => {
-      this.note = (this.note + text).slice(-NOTE_BYTES);
-    });
+    started.stderr.setEncoding('utf8').on('data', (text: string) => this.keepNote(text));
     // Writing to a process that is gone fails; that it is gone is told below.
     started.stdin.on('error', () => undefined);
     started.once('error', (error) => {
@@ -61,7 +62,7 @@ export class PluginChild {
     const lines = (this.rest + text).split('\n');
     this.rest = lines.pop() ?? '';
     for (const line of lines) this.take(line);
-    if (this.rest.length > MAX_LINE) this.kill(`it said more than ${MAX_LINE} bytes in one line`);
+    if (this.rest.length > MAX_LINE) this.kill(`it said more than ${MAX_LINE} characters in one line`);
   }
 
   private take(line: string): void {
@@ -69,6 +70,12 @@ export class PluginChild {
     const message = parse(line);
     if (message) this.onMessage(message);
     else this.kill('it said what the host does not understand');
+  }
+
+  private keepNote(text: string): void {
+    this.note = (this.note + text).slice(-NOTE_CHARACTERS);
+    this.printed += text.length;
+    if (this.printed > MAX_PRINTED) this.kill(`it printed more than ${MAX_PRINTED / KIB / KIB} MiB`);
   }
 
   private checkMemory(limit: number): void {

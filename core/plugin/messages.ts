@@ -5,7 +5,7 @@
  *   host → child   setup (once: entry, options) · check (once, instead: options) · detect · abort
  *   child → host   checked · ready or failed · answer (one for each subject) · done
  *
- * The child is hostile: whatever it says passes these schemas, a line is at most `MAX_LINE` bytes, and a message
+ * The child is hostile: whatever it says passes these schemas, a line is at most `MAX_LINE` characters, and a message
  * that does not fit ends it.
  */
 import { z } from 'zod';
@@ -13,8 +13,8 @@ import { type SignatureFile, type Subject, UNSCANNED_REASONS } from '../api/inde
 
 export const MAX_LINE = 1024 * 1024;
 const MAX_NAME = 200;
-/** Statements about one subject; what goes beyond is cut off and counted. */
-export const MAX_DETECTIONS = 64;
+/** A path of 4,096 bytes, all of them escaped as `\\xNN`. */
+const MAX_PATH = 4 * 4096;
 
 export type ToChild =
   | { readonly type: 'check'; readonly entry: string; readonly options: unknown }
@@ -30,19 +30,26 @@ export type ToChild =
 const short = z.string().min(1).max(MAX_NAME);
 const line = z.string().max(1_000);
 
+const technique = z.string().regex(/^T\d{4}(\.\d{3})?$/);
+
 const detection = z.object({
   judgement: z.enum(['malicious', 'suspicious']),
   name: short,
   source: line.optional(),
   description: line.optional(),
-  attack: z
-    .array(z.string().regex(/^T\d{4}(\.\d{3})?$/))
-    .max(32)
-    .optional(),
+  attack: z.array(technique).max(32).optional(),
+});
+
+const start = z.object({
+  path: z.string().min(1).max(MAX_PATH),
+  technique,
+  line: z.int().positive().optional(),
+  shared: z.boolean().optional(),
 });
 
 const answer = z.union([
-  z.object({ subject: short, detections: z.array(detection) }),
+  // How many of them are kept is counted in call.ts: what was found stays found.
+  z.object({ subject: short, detections: z.array(detection), starts: z.array(start).optional() }),
   z.object({ subject: short, unscanned: z.enum(UNSCANNED_REASONS), detail: line.optional() }),
 ]);
 
