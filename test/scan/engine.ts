@@ -30,6 +30,7 @@ export interface EngineOptions {
   readonly spoolBytes?: number;
   /** Rule files besides the engine's own, by name. */
   readonly rules?: Readonly<Record<string, string>>;
+  readonly pluginDirectories?: readonly string[];
   /** Called for each event before it counts as out; the engine waits for it. */
   readonly onEvent?: (event: OcsfEvent) => Promise<void> | void;
 }
@@ -122,7 +123,10 @@ function said(entry: string): string {
   return `outcome ${JSON.parse(columns.outcome ?? '').code}`;
 }
 
-function settingsIn(directory: string, { policy, spoolBytes, rules = {} }: EngineOptions): Settings {
+function settingsIn(
+  directory: string,
+  { policy, spoolBytes, rules = {}, pluginDirectories = [] }: EngineOptions,
+): Settings {
   const base = defaults();
   const spool = join(directory, 'spool');
   const ruleFolder = join(directory, 'rules');
@@ -136,6 +140,7 @@ function settingsIn(directory: string, { policy, spoolBytes, rules = {} }: Engin
     state: join(directory, 'state'),
     spool: { ...base.spool, directory: spool, bytes: spoolBytes ?? base.spool.bytes },
     policy: { ...base.policy, ...policy },
+    pluginDirectories: [...pluginDirectories],
     plugins: {
       yara: { enabled: true, rules: [ruleFolder], processes: 1 },
       hashset: { enabled: true, lists: [hashes] },

@@ -3,7 +3,13 @@ import 'reflect-metadata';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Detector, definePlugin, type Mode, type Remediation } from '../../core/api/index.ts';
+import {
+  type Detector,
+  definePlugin,
+  type Mode,
+  type Plugin,
+  type Remediation,
+} from '../../core/api/index.ts';
 import { defaults, type Settings } from '../../core/config/index.ts';
 import { ActionExecutor } from '../../core/control/execute.ts';
 import { NeverTouch } from '../../core/control/never-touch.ts';
@@ -31,6 +37,8 @@ export interface ScriptedScanOptions {
   readonly policy?: Partial<Settings['policy']>;
   readonly spoolBytes?: number;
   readonly detector?: Detector;
+  /** Detectors besides it. */
+  readonly others?: readonly Plugin<'detector'>[];
   readonly remediation?: Remediation;
   readonly onEvent?: (event: OcsfEvent) => Promise<void> | void;
 }
@@ -49,7 +57,7 @@ export class ScriptedScan implements AsyncDisposable {
   private readonly scanRun: ScanRun;
 
   static async of(script: Script, options: ScriptedScanOptions = {}): Promise<ScriptedScan> {
-    const { detector = evilDetector() } = options;
+    const { detector = evilDetector(), others = [] } = options;
     const evil = definePlugin({
       meta: { kind: 'detector', id: 'evil', version: '1', description: 'finds evil' },
       options: { '~standard': { version: 1, vendor: 'test', validate: () => ({ value: {} }) } },
@@ -58,7 +66,8 @@ export class ScriptedScan implements AsyncDisposable {
     });
     const directory = mkdtempSync(join(tmpdir(), 'lazaret-scripted-'));
     const context = { logger: silent, cache: directory, signal: new AbortController().signal };
-    const plugins = await PluginRegistry.open([evil, stopProcess, containFile, deleteFile], {}, context);
+    const all = [evil, ...others, stopProcess, containFile, deleteFile];
+    const plugins = await PluginRegistry.open(all, {}, context);
     return new ScriptedScan(script, options, plugins, directory);
   }
 
