@@ -1,19 +1,29 @@
 import path from 'node:path';
-import { afterAll, beforeAll, describe } from 'vitest';
+import { afterAll, beforeAll, describe, it } from 'vitest';
 import clamav from '../../plugins/detectors/clamav/index.ts';
 import hashset from '../../plugins/detectors/hashset/index.ts';
 import processOrigin from '../../plugins/detectors/process-origin/index.ts';
 import yara from '../../plugins/detectors/yara/index.ts';
+import {
+  type DetectorTrial,
+  detectorSuite,
+  fileSubject,
+  processSubject,
+  setUp,
+} from '../../testkit/index.ts';
 import { hasClamd, TestClamd } from '../clamd.ts';
-import { detectorSuite } from './detector.suite.ts';
-import { setUp } from './set-up.ts';
-import { fileSubject, processSubject } from './subjects.ts';
 
 const fixture = (plugin: string, ...names: string[]): string =>
   path.join(import.meta.dirname, '../../plugins/detectors', plugin, 'fixtures', ...names);
 
+function conforms(name: string, trial: DetectorTrial): void {
+  describe(`${name} as a detector`, () => {
+    for (const { name, run } of detectorSuite(trial)) it(name, run);
+  });
+}
+
 for (const engine of ['auto', 'wasm']) {
-  detectorSuite(`yara (${engine})`, {
+  conforms(`yara (${engine})`, {
     open: () => setUp(yara, { rules: [fixture('yara', 'rules')], engine, processes: 2 }),
     samples: {
       malicious: fileSubject(fixture('yara', 'samples', 'marked.txt')),
@@ -35,7 +45,7 @@ describe.runIf(hasClamd())('with a clamd', () => {
   });
   afterAll(() => clamd[Symbol.asyncDispose]());
 
-  detectorSuite('clamav', {
+  conforms('clamav', {
     open: () => setUp(clamav, { socket: clamd.socket, config: clamd.configFile }),
     samples: {
       malicious: fileSubject(fixture('clamav', 'marked.txt')),
@@ -46,7 +56,7 @@ describe.runIf(hasClamd())('with a clamd', () => {
   });
 });
 
-detectorSuite('hashset', {
+conforms('hashset', {
   open: () => setUp(hashset, { lists: [fixture('hashset', 'known.txt')] }),
   samples: {
     malicious: fileSubject(fixture('hashset', 'by-sha1.txt')),
@@ -56,7 +66,7 @@ detectorSuite('hashset', {
 });
 
 const { executable: _, ...withoutExecutable } = processSubject();
-detectorSuite('process-origin', {
+conforms('process-origin', {
   open: () => setUp(processOrigin),
   samples: {
     malicious: processSubject({ deleted: true, detections: [{ judgement: 'malicious', name: 'sample' }] }),
