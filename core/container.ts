@@ -88,16 +88,16 @@ export async function compose(settings: Settings, options: ServiceOptions): Prom
   const container = root.createChildContainer();
   const database = started.adopt(StateDatabase.open(settings.state), (opened) => opened.close());
   const stop = started.adopt(new AbortController(), (controller) => controller.abort());
+  const outside = ofThirdParties(settings);
   const context = {
     logger: options.logger,
     cache: join(settings.state, 'cache'),
     signal: stop.signal,
+    refused: outside.refused.map(({ directory, error }) => ({ file: directory, message: error.message })),
   };
   const store = new PackStore(database);
   const shelf = new PackShelf(join(settings.state, 'packs'));
   const signatures = await activeFiles(shelf, store.list(), Date.now());
-  const outside = ofThirdParties(settings);
-  for (const { error } of outside.refused) options.logger.warn(error.message);
   const all = [...BUILT_IN, ...outside.plugins];
   const plugins = started.adopt(
     await PluginRegistry.open(all, settings.plugins, context, signatures),

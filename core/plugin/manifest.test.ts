@@ -48,8 +48,10 @@ describe('a package', () => {
     expect(readPackage(install('lazaret-plugin-one'))).toMatchObject({
       name: 'lazaret-plugin-one',
       version: '1.2.3',
-      manifest: { id: 'one', wants: { kinds: ['file'] } },
+      manifest: { id: 'one', wants: { kinds: ['file'] }, requires: ['query:files', 'query:content'] },
     });
+    const both = install('lazaret-plugin-two', { wants: { kinds: ['process'] } });
+    expect(readPackage(both).manifest.requires).toEqual(['query:processes']);
   });
 
   it('has another digest when any of its files changes', () => {

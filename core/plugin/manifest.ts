@@ -5,7 +5,7 @@
 import { readFileSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { INSTRUCTION_NAMES } from '../../protocol/index.ts';
+import { INSTRUCTION_NAMES, type InstructionName } from '../../protocol/index.ts';
 import { API_VERSION, PluginError, SIGNATURE_TYPES } from '../api/index.ts';
 import { inside, inspectFiles, type PackageFiles, refused } from './package-files.ts';
 import { wantsSchema } from './wants.ts';
@@ -22,13 +22,20 @@ const manifestSchema = z.object({
     api: z.int(),
     entry: z.string().min(1).max(256),
     id: z.string().regex(/^[a-z][a-z0-9-]{0,63}$/),
-    requires: z.array(z.enum(INSTRUCTION_NAMES)).default([]),
+    /** By default those that bring what it wants to look at. */
+    requires: z.array(z.enum(INSTRUCTION_NAMES)).optional(),
     signatures: z.array(z.enum(SIGNATURE_TYPES)).optional(),
     wants: wantsSchema.prefault({}),
   }),
 });
 
-export type Manifest = z.output<typeof manifestSchema>['lazaret'];
+type Described = z.output<typeof manifestSchema>['lazaret'];
+export type Manifest = Described & { readonly requires: readonly InstructionName[] };
+
+const BRINGS = {
+  file: ['query:files', 'query:content'],
+  process: ['query:processes'],
+} as const satisfies Record<string, readonly InstructionName[]>;
 
 /** A package that may be started. */
 export interface FoundPackage extends PackageFiles {
@@ -49,7 +56,9 @@ export function readPackage(directory: string): FoundPackage {
   if (!result.success) {
     throw refused(directory, `package.json is not that of a plugin:\n${z.prettifyError(result.error)}`);
   }
-  const { name, version, description, lazaret: manifest } = result.data;
+  const { name, version, description, lazaret } = result.data;
+  const { requires = lazaret.wants.kinds.flatMap((kind) => BRINGS[kind]) } = lazaret;
+  const manifest = { ...lazaret, requires };
   if (manifest.api !== API_VERSION) {
     const complaint = `the plugin ${manifest.id} is made for version ${manifest.api} of the plugin API, this host has ${API_VERSION}: install a release of it that fits`;
     throw new PluginError('unsupported-api', complaint);

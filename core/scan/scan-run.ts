@@ -138,7 +138,9 @@ export class ScanRun {
   }
 }
 
-const problemsOf = ({ detectors }: HeldDetectors): ScanReport['problems'] =>
-  detectors.flatMap(({ id: detector, instance }) =>
+const problemsOf = ({ detectors, refused }: HeldDetectors): ScanReport['problems'] => [
+  ...refused.map((problem) => ({ ...problem, detector: 'plugins' })),
+  ...detectors.flatMap(({ id: detector, instance }) =>
     instance.problems.map((problem) => ({ ...problem, detector })),
-  );
+  ),
+];

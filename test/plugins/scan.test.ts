@@ -75,7 +75,7 @@ describe('a scan with a plugin that', () => {
   });
 });
 
-it('the engine takes plugins from their directories, and goes on without those that it refuses', async () => {
+it('the engine takes plugins from their directories, and says of those that it refuses', async () => {
   const guest = await serve();
   guest.plant('/srv/marked', `# ${MARKER}\n`);
   guest.plant('/srv/poison', 'nothing to see');
@@ -87,5 +87,6 @@ it('the engine takes plugins from their directories, and goes on without those t
     detections.some(({ name }) => name === 'Scan_Test_Marker'),
   );
   expect(byMark).toMatchObject({ judgement: 'malicious' });
+  expect(report.problems).toMatchObject([{ detector: 'plugins', file: join(fixture('none'), 'such') }]);
   expect(engine.spooled()).toEqual([]);
 });
