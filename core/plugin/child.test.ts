@@ -56,7 +56,7 @@ describe('a child process', () => {
     ['nesting without end', "process.stdout.write('['.repeat(500000) + '\\n');"],
   ])('is killed when it says %s, and nothing after that is heard', async (_, script) => {
     const { messages, reason } = await run(`${script}${say({ type: 'done', call: 1 })}${STAY}`);
-    expect(reason).toBe('it said what the host does not understand');
+    expect(reason).toMatch(/^it said what the host does not understand: /);
     expect(messages).toEqual([]);
   });
 

@@ -4,7 +4,7 @@
  */
 import type { ChildProcessWithoutNullStreams } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { type FromChild, fromChild, MAX_LINE, type ToChild } from './messages.ts';
+import { type FromChild, MAX_LINE, type ToChild, understand } from './messages.ts';
 
 const WATCH_MS = 250;
 /** What is kept of what it prints, and how much it may print. */
@@ -67,9 +67,9 @@ export class PluginChild {
 
   private take(line: string): void {
     if (this.reason !== undefined) return;
-    const message = parse(line);
-    if (message) this.onMessage(message);
-    else this.kill('it said what the host does not understand');
+    const said = understand(line);
+    if ('message' in said) this.onMessage(said.message);
+    else this.kill(`it said what the host does not understand: ${said.complaint}`);
   }
 
   private keepNote(text: string): void {
@@ -81,15 +81,6 @@ export class PluginChild {
   private checkMemory(limit: number): void {
     const bytes = residentBytes(this.process.pid);
     if (bytes > limit) this.kill(`it needs more than ${Math.floor(limit / KIB / KIB)} MiB of memory`);
-  }
-}
-
-function parse(line: string): FromChild | undefined {
-  if (line.length > MAX_LINE) return undefined;
-  try {
-    return fromChild.safeParse(JSON.parse(line)).data;
-  } catch {
-    return undefined;
   }
 }
 

@@ -60,7 +60,8 @@ export class IsolatedDetector implements Detector {
   private readonly isolation: Isolation;
   private readonly handOver: HandOver;
   private readonly restarts: Restarts;
-  private readonly excess: Excess = { unasked: 0, cut: 0 };
+  /** What it said beyond its bounds so far. */
+  readonly excess: Excess = { unasked: 0, cut: 0 };
   private running: Promise<PluginSession> | undefined;
   /** What the plugin said of its engine when it was ready for the first time. */
   private said: string | undefined;
@@ -112,14 +113,14 @@ export class IsolatedDetector implements Detector {
   }
 
   async close(): Promise<void> {
+    const isFirst = !this.closing.signal.aborted;
     this.closing.abort();
     const session = await this.running?.catch(() => undefined);
     await session?.end('the host closes it');
     this.handOver[Symbol.dispose]();
     const { unasked, cut } = this.excess;
-    if (unasked + cut === 0) return;
+    if (!isFirst || unasked + cut === 0) return;
     this.isolation.logger.warn('a plugin said more than it may', { ...this.about, unasked, cut });
-    this.excess.unasked = this.excess.cut = 0;
   }
 
   /** A new process. Rejects with PluginError, at once while the plugin is left alone. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { fromChild } from './messages.ts';
+import { fromChild, MAX_LINE, understand } from './messages.ts';
 
 const answer = (said: object) => fromChild.safeParse({ type: 'answer', call: 1, answer: said });
 
@@ -63,5 +63,19 @@ describe('what a child says', () => {
     { type: 'failed', message: 'x'.repeat(1_001) },
   ])('is refused when it is no message: %j', (said) => {
     expect(fromChild.safeParse(said).success).toBe(false);
+  });
+});
+
+it('what is wrong with a line is said to whoever wrote it', () => {
+  const complaint = (said: unknown) => understand(JSON.stringify(said));
+  expect(complaint({ type: 'done', call: 1 })).toEqual({ message: { type: 'done', call: 1 } });
+  const named = { subject: 'a', detections: [{ judgement: 'malicious', name: 7 }] };
+  expect(complaint({ type: 'answer', call: 1, answer: named })).toEqual({
+    complaint: 'answer.detections.0.name: Invalid input: expected string, received number',
+  });
+  expect(complaint({ type: 'obey' })).toMatchObject({ complaint: expect.stringContaining('type: ') });
+  expect(understand('hello')).toEqual({ complaint: 'no JSON' });
+  expect(understand(`"${'x'.repeat(MAX_LINE)}"`)).toMatchObject({
+    complaint: expect.stringContaining('in one line'),
   });
 });

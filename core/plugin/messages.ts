@@ -85,3 +85,22 @@ export const fromChild = z.discriminatedUnion('type', [
 
 export type FromChild = z.output<typeof fromChild>;
 export type Ready = Extract<FromChild, { type: 'ready' }>;
+
+/** The message that a line is, or what is wrong with it, for whoever wrote the plugin. */
+export function understand(line: string): { readonly message: FromChild } | { readonly complaint: string } {
+  if (line.length > MAX_LINE) return { complaint: `more than ${MAX_LINE} characters in one line` };
+  try {
+    const result = fromChild.safeParse(JSON.parse(line));
+    return result.success ? { message: result.data } : { complaint: complaintOf(result.error.issues) };
+  } catch {
+    return { complaint: 'no JSON' };
+  }
+}
+
+/** The first thing that is wrong, with the keys that lead there, which are those of the schemas above. */
+function complaintOf([issue]: readonly z.core.$ZodIssue[], above: readonly PropertyKey[] = []): string {
+  if (issue === undefined) return 'no message';
+  const path = [...above, ...issue.path];
+  const [branch = []] = issue.code === 'invalid_union' ? issue.errors : [];
+  return branch.length > 0 ? complaintOf(branch, path) : `${path.map(String).join('.')}: ${issue.message}`;
+}

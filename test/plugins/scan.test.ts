@@ -48,7 +48,7 @@ const BESIDES = ['/evil: Evil', '/odd-poison: Odd'];
 describe('a scan with a plugin that', () => {
   it.each([
     ['exit', {}, /exit 3/],
-    ['hang', { fileMs: 500 }, /did not answer within 500 ms/],
+    ['hang', { fileMs: 1_500 }, /did not answer within 1500 ms/],
     ['leak', { memoryBytes: 200 * 1024 * 1024 }, /more than 200 MiB/],
     ['lie', {}, /does not understand/],
   ])(
