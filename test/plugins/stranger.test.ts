@@ -75,6 +75,21 @@ function copyDependencies(to: string): void {
   }
 }
 
+/** The modules that the guide shows, and the package.json that its commands make. */
+function guideFiles(): Map<string, string> {
+  const guide = readFileSync(join(ROOT, 'docs/guides/write-a-detector.md'), 'utf8');
+  const modules = guide.matchAll(/^`(?<name>[\w.]+\.js)`:\n\n```js\n(?<code>.*?)^```$/gms);
+  const [, wants = ''] = /lazaret\.wants='([^']+)'/.exec(guide) ?? [];
+  const described = {
+    name: 'lazaret-plugin-webshell',
+    version: '1.0.0',
+    type: 'module',
+    lazaret: { kind: 'detector', api: 1, entry: 'index.js', id: 'webshell', wants: JSON.parse(wants) },
+  };
+  const files = [...modules].map(({ groups = {} }) => [groups.name ?? '', groups.code ?? ''] as const);
+  return new Map([...files, ['package.json', JSON.stringify(described)]]);
+}
+
 const possible = need(
   { program: 'npm', get: 'it comes with Node: https://nodejs.org' },
   { program: 'tar', get: 'apt-get install tar' },
@@ -166,6 +181,23 @@ describe.runIf(possible)('a stranger', () => {
       expect(scanned.out).toMatch(/suspicious +\/packed\n.*entropy: Packed\.HighEntropy/);
       expect(scanned.out).not.toMatch(/\/plain|\/notes/);
       expect(scanned.code).toBe(1);
+    },
+    SLOW,
+  );
+
+  it(
+    'gets from the guide a detector that works',
+    async () => {
+      const directory = join(work, 'lazaret-plugin-webshell');
+      mkdirSync(directory);
+      symlinkSync(join(stranger, 'node_modules'), join(directory, 'node_modules'));
+      for (const [name, content] of guideFiles()) writeFileSync(join(directory, name), content);
+      expect(await run(process.execPath, ['--test'], directory)).toMatchObject({
+        code: 0,
+        out: expect.stringContaining('finds what it is for, in words that fit'),
+      });
+      const checked = await lazaret('plugin', 'check', directory);
+      expect(checked).toMatchObject({ code: 0, out: expect.stringMatching(/a small text: clean/) });
     },
     SLOW,
   );
