@@ -92,6 +92,7 @@ export async function compose(settings: Settings, options: ServiceOptions): Prom
   const database = started.adopt(StateDatabase.open(settings.state), (opened) => opened.close());
   const stop = started.adopt(new AbortController(), (controller) => controller.abort());
   const { plugins: all, refused } = catalogueFor(settings);
+  for (const { error } of refused) options.logger.warn(error.message);
   const context = {
     logger: options.logger,
     cache: join(settings.state, 'cache'),

@@ -74,7 +74,8 @@ async function tryRunning(
     const begun = performance.now();
     const detector = await IsolatedDetector.open(isolation);
     const took = Math.round(performance.now() - begun);
-    const tried = await tryOpened(detector, place, took).finally(() => detector.close());
+    const probes = makeProbes(place, found.manifest.wants);
+    const tried = await tryOpened(detector, probes, took).finally(() => detector.close());
     return [...tried, ...beyondBounds(detector.excess)];
   } finally {
     rmSync(place, { recursive: true, force: true });
@@ -89,14 +90,14 @@ function beyondBounds({ unasked, cut }: Excess): Checkup[] {
   ];
 }
 
-async function tryOpened(detector: Detector, place: string, took: number): Promise<Checkup[]> {
+async function tryOpened(detector: Detector, probes: readonly Probe[], took: number): Promise<Checkup[]> {
   if (detector.problems.length > 0) return detector.problems.map(({ message }) => startFailure(message));
   const count = detector.engine.signatureCount;
   const started: Checkup = {
     status: 'ok',
     detail: `starts in ${took} ms, with ${count} ${count === 1 ? 'signature' : 'signatures'}`,
   };
-  return [started, ...(await tryAll(detector, makeProbes(place)))];
+  return [started, ...(await tryAll(detector, probes))];
 }
 
 /** One after the other: one that it fails on has nothing to do with the others. */
