@@ -113,6 +113,9 @@ describe('a package', () => {
     expect(refusal(directory)).toMatchObject({ name: 'lazaret-plugin-one' });
     chmodSync(join(directory, 'index.js'), 0o666);
     expect(refusal(directory)).toEqual(refused('bad-package', /chmod o-w/));
+    chmodSync(join(directory, 'index.js'), 0o644);
+    chmodSync(directory, 0o777);
+    expect(refusal(directory)).toEqual(refused('bad-package', /chmod o-w/));
   });
 
   it('of somebody else is refused', () => {

@@ -129,13 +129,16 @@ describe('a plugin that fails', () => {
     expect(error).toEqual(failure(/does not understand: answer\.detections\.0\.judgement/));
   });
 
-  it('babbles: what nobody asked for ends it, whatever it is', async () => {
-    const done = JSON.stringify(`${JSON.stringify({ type: 'done', call: 99 })}\n`);
+  it.each([
+    { type: 'done', call: 99 },
+    { type: 'answer', call: 1, answer: { subject: 'somebody-else', detections: [] } },
+  ])('babbles: what nobody asked for ends it, such as $type', async (message) => {
+    const line = JSON.stringify(`${JSON.stringify(message)}\n`);
     const babbling = await openIn(
       made(
         'import { writeSync } from "node:fs";',
         // A pipe that is full for the moment is none of its worries.
-        `async *detect() { for (;;) try { writeSync(1, ${done}); } catch {} }`,
+        `async *detect() { for (;;) try { writeSync(1, ${line}); } catch {} }`,
       ),
     );
     const { answers, error } = await outcome(babbling, [spooled('file')]);
@@ -255,6 +258,29 @@ it('a plugin reads what it was handed, and reaches nothing else', async () => {
     ),
     environment: '',
   });
+});
+
+it('a plugin is told when its caller has left', async () => {
+  const detector = await openIn(
+    made(
+      'let left = [];',
+      `async *detect([{ id }], signal) {
+        yield { subject: id, detections: left };
+        await new Promise((resolve) => signal.addEventListener('abort', () => {
+          left = [{ judgement: 'suspicious', name: 'left' }];
+          resolve();
+        }));
+      }`,
+    ),
+  );
+  const names: string[] = [];
+  for (let time = 0; time < 2; time++) {
+    for await (const answer of detector.detect([spooled('one'), spooled('two')], never)) {
+      if ('detections' in answer) names.push(...answer.detections.map(({ name }) => name));
+      break;
+    }
+  }
+  expect(names).toEqual(['left']);
 });
 
 it('a cancelled call ends, and the next one is answered', async () => {
