@@ -28,6 +28,7 @@ export function queryFeatures({ root, able, denied }: Agent): Features {
     'x-lazaret': {
       os: { ...osRelease(root), kernel: release(), arch: arch() },
       init: init(root),
+      clock: Date.now(),
       ...(packageManager && { packageManager }),
       privileges: { uid, root: uid === 0 },
       fileSystems: fileSystems(root),

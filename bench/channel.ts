@@ -95,9 +95,11 @@ async function measureInventory(guest: BenchGuest, { session }: ConnectedGuest) 
   const items: FileItem[] = [];
   const measured = await measure(guest, async () => {
     let bytes = 0;
-    for await (const { files } of listFiles(session, WHOLE_GUEST, signal)) {
-      for (const item of files) bytes += item.facts.size;
-      items.push(...files);
+    for await (const { line } of listFiles(session, WHOLE_GUEST, signal)) {
+      for (const item of line?.files ?? []) {
+        bytes += item.facts.size;
+        items.push(item);
+      }
     }
     return { files: items.length, bytes };
   });

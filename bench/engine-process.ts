@@ -14,17 +14,25 @@ import { cpuSecondsOfTree, descendantsOf, forgetPeak, peakMegabytes } from './pr
 
 // As core/main.ts does.
 setFlagsFromString('--no-incremental-marking');
+setFlagsFromString('--heap-growing-percent=30');
 
 const signal = new AbortController().signal;
 const silent = () => undefined;
 
-const { state, plugins } = JSON.parse(process.argv[2] as string) as EngineSettings & {
+const { state, plugins, agentHashes } = JSON.parse(process.argv[2] as string) as EngineSettings & {
   state: string;
 };
 const base = defaults();
 const settings = {
   ...base,
   state,
+  policy: {
+    ...base.policy,
+    knownContent: {
+      ...base.policy.knownContent,
+      agentHashes: agentHashes ?? base.policy.knownContent.agentHashes,
+    },
+  },
   plugins: Object.fromEntries(
     Object.entries(plugins).map(([id, options]) => [id, { enabled: true, ...options }]),
   ),
@@ -47,7 +55,10 @@ async function scan({ scanner }: Services, sockets: readonly string[]): Promise<
   const reports = await Promise.all(
     sockets.map((socket) => {
       const roots = [GuestPath.of('/')];
-      return scanner.scan({ domain: bareSocket(socket), mode: 'detect', dryRun: true, roots }, { signal });
+      return scanner.scan(
+        { domain: bareSocket(socket), mode: 'detect', dryRun: true, fresh: false, roots },
+        { signal },
+      );
     }),
   );
   const seconds = (performance.now() - begun) / 1000;

@@ -12,7 +12,7 @@ import { cpuSeconds } from './processes.ts';
 /** What a bench changes of the default settings. */
 export interface EngineSettings {
   readonly plugins: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
-  /** Hashes that agents tell may spare them the transfer. */
+  /** Hashes that agents tell may spare them the transfer. Default: as policy has it. */
   readonly agentHashes?: boolean;
 }
 
@@ -56,9 +56,13 @@ export class Engine implements AsyncDisposable {
   static async start(settings: EngineSettings): Promise<Engine> {
     const state = mkdtempSync(join(tmpdir(), 'lazaret-bench-state-'));
     if (identity !== undefined) cpSync(identity, join(state, 'identity'), { recursive: true });
-    const child = spawn(process.execPath, [ENTRY, JSON.stringify({ ...settings, state })], {
-      stdio: ['pipe', 'pipe', 'inherit'],
-    });
+    const child = spawn(
+      process.execPath,
+      ['--max-semi-space-size=8', ENTRY, JSON.stringify({ ...settings, state })],
+      {
+        stdio: ['pipe', 'pipe', 'inherit'],
+      },
+    );
     const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
     const { setUp } = await reply<{ setUp: number }>(lines);
     identity ??= keep(join(state, 'identity'));

@@ -10,6 +10,7 @@ import { parseArgs } from 'node:util';
 import { setFlagsFromString } from 'node:v8';
 import { benchChannel } from './channel.ts';
 import { benchClones } from './clones.ts';
+import { benchHashset } from './hashset.ts';
 import { benchMillion } from './million.ts';
 import { benchClamav, benchYara } from './scans.ts';
 import { line } from './table.ts';
@@ -26,6 +27,7 @@ const PARTS: Readonly<Record<string, Part>> = {
   clones: benchClones,
   wasm: benchWasm,
   million: benchMillion,
+  hashset: benchHashset,
 };
 const OWN_RULES = fileURLToPath(new URL('../../demo/rules', import.meta.url));
 

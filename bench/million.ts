@@ -3,12 +3,13 @@ import { Engine } from './engine.ts';
 import { startGuest } from './guest.ts';
 import { tellOutcome } from './scans.ts';
 import { heading, line, row } from './table.ts';
-import { million } from './trees.ts';
+import { million, settled } from './trees.ts';
 
 export async function benchMillion(_tree: string, rules: string): Promise<void> {
   heading('a million files');
   line('  making them');
   using tree = million();
+  await settled();
   await using guest = await startGuest(tree.root);
   await using engine = await Engine.start({ plugins: { yara: { rules: [rules], engine: 'native' } } });
   const cold = await engine.scan([guest]);

@@ -3,12 +3,14 @@ import { Engine, type GuestFigures } from './engine.ts';
 import { startGuest } from './guest.ts';
 import { Clamd, type PeerFigures, timeYara } from './peers.ts';
 import { figure, heading, line, row } from './table.ts';
+import { settled } from './trees.ts';
 
 /** Wall time varies from run to run: the middle one of three counts. */
 const RESCANS = 3;
 
 export async function benchYara(tree: string, rules: string): Promise<void> {
   heading('yara, native engine, one guest');
+  await settled();
   // Also fills the page cache, so that no disk is measured.
   const peer = timeYara(rules, tree);
   const { cold, again } = await scans(tree, { yara: { rules: [rules], engine: 'native' } });
@@ -17,6 +19,7 @@ export async function benchYara(tree: string, rules: string): Promise<void> {
 
 export async function benchClamav(tree: string): Promise<void> {
   heading('clamav alone, one guest');
+  await settled();
   await using clamd = await Clamd.start();
   if (clamd === undefined) {
     line('  clamd is not installed: apt-get install clamav-daemon clamdscan');

@@ -12,6 +12,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 
 export interface Tree extends Disposable {
   readonly root: string;
@@ -55,7 +56,17 @@ export function million(): Tree {
   return owned(root);
 }
 
-const owned = (root: string): Tree => ({ root, [Symbol.dispose]: () => rmSync(root, { recursive: true }) });
+let lastMade = Number.NEGATIVE_INFINITY;
+/** `policy.knownContent.settleTime`, and a little more. */
+const SETTLE_MS = 62_000;
+
+function owned(root: string): Tree {
+  lastMade = performance.now();
+  return { root, [Symbol.dispose]: () => rmSync(root, { recursive: true }) };
+}
+
+/** Resolves when the trees that were made are old enough for their files to be kept as unchanged. */
+export const settled = (): Promise<void> => setTimeout(Math.max(0, lastMade + SETTLE_MS - performance.now()));
 
 /** Paths relative to `root`. One directory at a time: `recursive` of readdir does not come to an end on some trees. */
 export function filesBelow(root: string, directory = ''): string[] {

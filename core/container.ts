@@ -6,7 +6,10 @@ import 'reflect-metadata';
 import { join } from 'node:path';
 import { type DependencyContainer, container as root } from 'tsyringe';
 import clamav from '../plugins/detectors/clamav/index.ts';
+import elfFacts from '../plugins/detectors/elf-facts/index.ts';
 import hashset from '../plugins/detectors/hashset/index.ts';
+import ioc from '../plugins/detectors/ioc/index.ts';
+import persistence from '../plugins/detectors/persistence/index.ts';
 import processOrigin from '../plugins/detectors/process-origin/index.ts';
 import yara from '../plugins/detectors/yara/index.ts';
 import filePolicy from '../plugins/patches/file-policy/index.ts';
@@ -27,11 +30,14 @@ import { Vault } from './control/vault.ts';
 import type { EventSink } from './events/sink.ts';
 import { activeFiles, Packs } from './pack/packs.ts';
 import { PackShelf } from './pack/shelf.ts';
+import { readStarter } from './pack/starter.ts';
 import { KNOWN_GOOD } from './pack/trial.ts';
+import { PackWatch } from './pack/watch.ts';
 import { PatchApplier } from './patch/apply.ts';
 import { Patcher } from './patch/patcher.ts';
 import { PluginRegistry } from './plugin/registry.ts';
 import { type Catalogue, type ThirdParty, thirdParty } from './plugin/third-party.ts';
+import { Known } from './scan/known.ts';
 import { noteLateOutcomes } from './scan/response.ts';
 import { Scanner } from './scan/scanner.ts';
 import { Spool } from './scan/spool.ts';
@@ -52,7 +58,10 @@ export const BUILT_IN = [
   yara,
   clamav,
   hashset,
+  ioc,
   processOrigin,
+  persistence,
+  elfFacts,
   stopProcess,
   containFile,
   deleteFile,
@@ -100,8 +109,9 @@ export async function compose(settings: Settings, options: ServiceOptions): Prom
     refused: refused.map(({ directory, error }) => ({ file: directory, message: error.message })),
   };
   const store = new PackStore(database);
-  const shelf = new PackShelf(join(settings.state, 'packs'));
-  const signatures = await activeFiles(shelf, store.list(), Date.now());
+  const shelf = new PackShelf(join(settings.state, 'packs'), settings.packs.trusted);
+  const builtIn = settings.packs.starter ? await readStarter() : { files: [], problems: [] };
+  const signatures = [...builtIn.files, ...(await activeFiles(shelf, store.list(), Date.now()))];
   const plugins = started.adopt(
     await PluginRegistry.open(all, settings.plugins, context, signatures),
     (opened) => opened.close(),
@@ -115,17 +125,24 @@ export async function compose(settings: Settings, options: ServiceOptions): Prom
   container.registerInstance(TOKENS.identity, await loadIdentity(settings.state));
   container.registerInstance(TOKENS.plugins, plugins);
   container.registerInstance(TOKENS.spool, spool);
+  container.registerInstance(TOKENS.known, new Known(database, settings.policy.knownContent));
   const packs = new Packs({
     shelf,
     store,
     plugins,
     trusted: settings.packs.trusted,
     knownGood: KNOWN_GOOD,
-    builtIn: [],
+    builtIn,
     clock: Date.now,
-    logger: options.logger,
   });
   container.registerInstance(TOKENS.packs, packs);
+  const packWatch = new PackWatch({
+    directory: settings.packs.watch,
+    packs,
+    logger: options.logger,
+    clock: Date.now,
+  });
+  started.defer(() => packWatch.stop());
   registerState(container, settings.state, database);
   container.register(TOKENS.openSession, { useValue: sessionOpener(container) });
 
@@ -135,6 +152,7 @@ export async function compose(settings: Settings, options: ServiceOptions): Prom
     quarantine: container.resolve(GuestQuarantine),
     patcher: container.resolve(Patcher),
     packs,
+    packWatch,
     close: () => running.disposeAsync(),
   };
 }

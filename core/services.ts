@@ -27,8 +27,13 @@ export interface Services {
     install(path: string, signal: AbortSignal): Promise<PackChange>;
     /** Goes back to the version before. */
     rollback(vendor: string, id: string, signal: AbortSignal): Promise<PackChange>;
-    /** Takes up what the state directory names as in use. */
-    reload(): Promise<void>;
+  };
+  /** Takes packs up while the engine runs. Does not reject: what is refused is logged. */
+  readonly packWatch: {
+    /** Looks once, then follows the watched directory until the engine is closed or `signal` is aborted. */
+    start(signal: AbortSignal): Promise<void>;
+    /** Takes up, at once, what the state directory names and what is new in the watched directory. */
+    look(): Promise<void>;
   };
   close(): Promise<void>;
 }

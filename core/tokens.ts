@@ -11,6 +11,7 @@ export const TOKENS = {
   plugins: Symbol('plugins'),
   packs: Symbol('packs'),
   spool: Symbol('spool'),
+  known: Symbol('known'),
   vms: Symbol('vms'),
   scans: Symbol('scans'),
   findings: Symbol('findings'),

@@ -14,6 +14,13 @@ export const LIMITS = {
   pathBytes: 4096,
   /** Entries in one line of the file inventory. */
   inventoryLineEntries: 512,
+  /** Digests of known lines that a listing may begin with (16 bytes each), and how many go into one line of its answer. */
+  knownLines: 256 * 1024,
+  inventoryLineDigests: 1024,
+  /** A page of the inventory, but for its last lines. Far less than a stream's window: no page ever waits for its reader. */
+  inventoryPageBytes: 2 * MiB,
+  /** Walks that may be under way in one session. */
+  walks: 4,
   /** Files in one content request. */
   contentFiles: 1024,
   /** Payload of one content record. */
@@ -65,6 +72,8 @@ export const ALLOWANCE = {
   bytesPerRecord: 1 * KiB,
   /** Lines of an inventory beyond those that its budget of entries explains. */
   inventoryLines: 1024,
+  /** Pages of an inventory that hold little, beyond one for each five seconds of its time. */
+  thinPages: 16,
 } as const;
 
 /**

@@ -5,8 +5,11 @@
  *   POST /lazaret/v1/login      NDJSON both ways, as long as the session lives
  *   POST /lazaret/v1/grant      Grant → 204
  *   POST /lazaret/v1/openc2     Command → Response
- *   POST /lazaret/v1/files      InventoryRequest → NDJSON of InventoryLine
+ *   POST /lazaret/v1/files      InventoryRequest, a newline, digests of known lines → a page: NDJSON of InventoryLine
+ *   POST /lazaret/v1/files/ID   empty → the next page of the walk ID
+ *   DELETE /lazaret/v1/files/ID ends the walk ID → 204
  *   POST /lazaret/v1/content    ContentRequest → records (`records.ts`)
+ *   POST /lazaret/v1/digests    ContentRequest → NDJSON of DigestLine
  *   POST /lazaret/v1/processes  empty → NDJSON of ProcessLine
  *   PUT  /lazaret/v1/staged/ID  content for restore:file or update:file, ID its SHA-256 → 204
  *
@@ -24,7 +27,9 @@ export const ROUTES = {
   grant: '/lazaret/v1/grant',
   openc2: '/lazaret/v1/openc2',
   files: '/lazaret/v1/files',
+  walk: '/lazaret/v1/files/',
   content: '/lazaret/v1/content',
+  digests: '/lazaret/v1/digests',
   processes: '/lazaret/v1/processes',
   staged: '/lazaret/v1/staged/',
 } as const;
@@ -119,6 +124,8 @@ export const Features = z.object({
   'x-lazaret': z.object({
     os: z.object({ id: label, version: label, name: label, kernel: label, arch: label }),
     init: label,
+    /** The guest's own clock, milliseconds since 1970: the times of its files are told by it. */
+    clock: size.optional(),
     packageManager: label.optional(),
     privileges: z.object({ uid: uint32, root: z.boolean() }),
     /** Mounted file systems that can hold files of the guest: mount point and type. */
@@ -144,6 +151,10 @@ export const InventoryRequest = z.object({
 });
 export type InventoryRequest = z.output<typeof InventoryRequest>;
 
+/** SHA-256 over the bytes of a `directory` line without its newline, cut to 16 bytes, in hexadecimal. */
+export const lineDigest = z.string().regex(/^[0-9a-f]{32}$/);
+export const LINE_DIGEST_BYTES = 16;
+
 /** [name, inode, size, mtime, ctime, mode, uid, gid, links]: an array, since there may be millions. */
 export const FileEntry = z.tuple([wireBytes, uint64, size, time, time, uint32, uint32, uint32, uint32]);
 export type FileEntry = z.output<typeof FileEntry>;
@@ -161,6 +172,13 @@ export const InventoryLine = z.discriminatedUnion('type', [
   }),
   /** A directory or entry that could not be listed. */
   z.object({ type: z.literal('fault'), path: wireBytes, fault: z.enum(inventoryFaults), detail: label }),
+  /** Lines of directories that are among the known ones, by their digests alone. */
+  z.object({
+    type: z.literal('known'),
+    digests: z.array(lineDigest).min(1).max(LIMITS.inventoryLineDigests),
+  }),
+  /** The last line of a page that is not the last one. */
+  z.object({ type: z.literal('more'), walk: z.uuid() }),
   /** The last line. `limit` names the budget that ended the listing early. */
   z.object({
     type: z.literal('end'),
@@ -217,6 +235,16 @@ export const contentFaults = [
 export type ContentFault = (typeof contentFaults)[number];
 export const ContentFailure = z.object({ reason: z.enum(contentFaults), detail: label.optional() });
 export type ContentFailure = z.output<typeof ContentFailure>;
+
+/** What the agent computed from what it read; the host need not believe it. */
+export const DigestLine = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('digest'), index: uint32, facts: FileFacts, sha256 }),
+  z.object({ type: z.literal('failure'), index: uint32, failure: ContentFailure }),
+  /** A sign of life while a large file is read. */
+  z.object({ type: z.literal('working') }),
+  z.object({ type: z.literal('end') }),
+]);
+export type DigestLine = z.output<typeof DigestLine>;
 
 // ---- processes
 

@@ -5,6 +5,7 @@ import {
   AgentLine,
   ContentFailure,
   ContentRequest,
+  DigestLine,
   FileFacts,
   Grant,
   InventoryLine,
@@ -18,7 +19,7 @@ import { decodeCommand, FeaturesResponse, OutcomeResponse } from './openc2.ts';
 const README = readFileSync(new URL('./README.md', import.meta.url), 'utf8');
 const SCHEMAS: z.ZodType[] = [
   ...[AgentLine, LoginAnswer, Refusal, Grant, InventoryRequest, InventoryLine, ContentRequest, ProcessLine],
-  ...[FeaturesResponse, OutcomeResponse],
+  ...[DigestLine, FeaturesResponse, OutcomeResponse],
 ];
 
 /** A block is one message or a message a line. */

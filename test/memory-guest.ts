@@ -79,6 +79,7 @@ export class MemoryGuest {
       queryFeatures: unused,
       listFiles: unused,
       listProcesses: unused,
+      claimDigests: unused,
       grant: async () => undefined,
       close: async () => undefined,
       readContent: (request) => this.read(request),

@@ -23,6 +23,7 @@ export const vm = (): VmRecord => ({
     'x-lazaret': {
       os: { id: 'debian', version: '12', name: 'Debian GNU/Linux 12', kernel: '6.1.0', arch: 'x86_64' },
       init: 'systemd',
+      clock: NOON,
       packageManager: 'apt',
       privileges: { uid: 0, root: true },
       fileSystems: [{ path: '/', type: 'ext4' }],
@@ -81,6 +82,8 @@ export const report = (): ScanReport => ({
     summary: {
       files: 1234,
       bytes: 200 * 2 ** 20,
+      unchanged: 0,
+      claimed: 0,
       processes: 80,
       malicious: 1,
       suspicious: 1,
@@ -110,7 +113,16 @@ export const cleanReport = (): ScanReport => ({
   ...report(),
   scan: {
     ...report().scan,
-    summary: { files: 10, bytes: 1024, processes: 2, malicious: 0, suspicious: 0, unscanned: {} },
+    summary: {
+      files: 10,
+      bytes: 1024,
+      unchanged: 0,
+      claimed: 0,
+      processes: 2,
+      malicious: 0,
+      suspicious: 0,
+      unscanned: {},
+    },
   },
   findings: [],
   unscanned: [],

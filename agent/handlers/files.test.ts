@@ -1,9 +1,21 @@
 import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { encodeBytes, type InventoryLine, type InventoryRequest, LIMITS } from '../../protocol/index.ts';
+import {
+  encodeBytes,
+  type InventoryLine,
+  type InventoryRequest,
+  LIMITS,
+  LINE_DIGEST_BYTES,
+} from '../../protocol/index.ts';
 import { makeDeep, TestAgent } from '../testing/tree.ts';
+
+const LONG = 200;
+const longName = (index: number): string => `${'n'.repeat(LONG)}${index}`;
+const digestOf = (line: string): Buffer =>
+  createHash('sha256').update(line).digest().subarray(0, LINE_DIGEST_BYTES);
 
 interface Listed {
   readonly paths: string[];
@@ -106,6 +118,57 @@ describe('file inventory', () => {
     expect(end.directories).toBe(2001);
   });
 
+  it('comes in pages, each when it is asked for, and once', async () => {
+    await using agent = await TestAgent.start();
+    const count = 2 + Math.ceil(LIMITS.inventoryPageBytes / LONG);
+    for (let index = 0; index < count; index++) writeFileSync(join(agent.root, longName(index)), '');
+    const host = await agent.session('query:files');
+    const first = await host.firstPage();
+    const more = first.at(-1);
+    if (more?.type !== 'more') throw new Error(`one page for all: ${JSON.stringify(more).slice(0, 100)}`);
+    const rest = await host.nextPage(more.walk);
+    expect(rest.at(-1)).toEqual({ type: 'end', files: count, directories: 1, bytes: 0 });
+    const names = [...first, ...rest].flatMap((line) =>
+      line.type === 'directory' ? line.files.map(([name]) => name) : [],
+    );
+    expect(new Set(names).size).toBe(count);
+    expect(names).toHaveLength(count);
+    const refusal = { refusal: { code: 'bad-request' } };
+    await expect(host.nextPage(more.walk)).rejects.toMatchObject(refusal);
+
+    const walks: string[] = [];
+    for (let walk = 0; walk < LIMITS.walks; walk++) {
+      const last = (await host.firstPage()).at(-1);
+      if (last?.type === 'more') walks.push(last.walk);
+    }
+    await expect(host.firstPage()).rejects.toMatchObject({ refusal: { code: 'busy' } });
+    await host.dropWalk(walks[0] as string);
+    await expect(host.nextPage(walks[0] as string)).rejects.toMatchObject(refusal);
+    expect((await host.firstPage()).at(-1)).toMatchObject({ type: 'more' });
+    const stranger = await agent.session('query:files');
+    await expect(stranger.nextPage(walks[1] as string)).rejects.toMatchObject(refusal);
+  });
+
+  it('has digests in the place of lines that are known, as long as they say the same', async () => {
+    await using agent = await TestAgent.start();
+    for (const name of ['a', 'b']) {
+      mkdirSync(join(agent.root, name));
+      writeFileSync(join(agent.root, name, 'f'), name);
+    }
+    const host = await agent.session('query:files');
+    const lines = (await host.files()).filter(({ type }) => type === 'directory');
+    const known = lines.map((line) => digestOf(JSON.stringify(line)));
+    const again = await host.files({}, [...known, digestOf('another')]);
+    expect(again).toEqual([
+      { type: 'known', digests: expect.arrayContaining(known.map((digest) => digest.toString('hex'))) },
+      { type: 'end', files: 2, directories: 3, bytes: 2 },
+    ]);
+    writeFileSync(join(agent.root, 'a', 'f'), 'changed');
+    const changed = await host.files({}, known);
+    expect(changed.map(({ type }) => type).toSorted()).toEqual(['directory', 'end', 'known']);
+    expect(changed).toContainEqual(expect.objectContaining({ type: 'directory', path: '/a' }));
+  });
+
   it('leaves out its own state', async () => {
     await using agent = await TestAgent.start({ root: '/' });
     const { paths } = await list(agent, { roots: [encodeBytes(Buffer.from(agent.agent.state, 'utf8'))] });
@@ -118,6 +181,8 @@ describe('file inventory', () => {
     await expect(host.files({ roots: ['relative'] })).rejects.toMatchObject({
       refusal: { code: 'bad-request' },
     });
+    const half = [Buffer.alloc(LINE_DIGEST_BYTES / 2)];
+    await expect(host.files({}, half)).rejects.toMatchObject({ refusal: { code: 'bad-request' } });
     await expect(host.files({ roots: [] })).rejects.toMatchObject({ refusal: { code: 'bad-request' } });
   });
 });

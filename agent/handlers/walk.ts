@@ -33,7 +33,9 @@ export class Walk {
   private readonly isOwn: (identity: string) => boolean;
   private readonly roots: readonly GuestPath[];
   private readonly excludes: ReadonlySet<string>;
-  private readonly deadline: number;
+  /** When its time is over, and how much of it is left while it rests. */
+  private deadline = 0;
+  private leftMs: number;
   private readonly status = new FileStatus();
   /** One directory is read at a time. */
   private readonly buffer = entryBuffer();
@@ -51,7 +53,16 @@ export class Walk {
     this.isOwn = isOwn;
     this.roots = request.roots.map((path) => withoutTail(GuestPath.of(path)));
     this.excludes = new Set(request.excludes.map((path) => keyOf(withoutTail(GuestPath.of(path)).bytes)));
-    this.deadline = performance.now() + request.maxSeconds * 1000;
+    this.leftMs = request.maxSeconds * 1000;
+  }
+
+  /** Its time runs from here to `pause`. */
+  resume(): void {
+    this.deadline = performance.now() + this.leftMs;
+  }
+
+  pause(): void {
+    this.leftMs = this.deadline - performance.now();
   }
 
   /** NDJSON, `end` last; an empty string now and then, so that the caller can take turns. */

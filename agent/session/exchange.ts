@@ -34,14 +34,14 @@ export class Exchange {
     return this.stream.iterator({ destroyOnReturn: false });
   }
 
-  /** The whole body. Throws ProtocolError `message-too-large` as soon as it is over the message limit. */
-  async body(): Promise<Buffer> {
+  /** The whole body. Throws ProtocolError `message-too-large` as soon as it is over the limit. */
+  async body(limit: number = LIMITS.messageBytes): Promise<Buffer> {
     const parts: Buffer[] = [];
     let length = 0;
     for await (const part of this.received()) {
       length += part.length;
-      if (length > LIMITS.messageBytes) {
-        throw new ProtocolError('message-too-large', `a request has more than ${LIMITS.messageBytes} bytes`);
+      if (length > limit) {
+        throw new ProtocolError('message-too-large', `a request has more than ${limit} bytes`);
       }
       parts.push(part);
     }

@@ -26,7 +26,8 @@ import {
 import type { Agent } from '../agent.ts';
 import { messageOf, RefusedError } from '../error.ts';
 import { sendContent } from '../handlers/content.ts';
-import { sendInventory } from '../handlers/files.ts';
+import { sendDigests } from '../handlers/digests.ts';
+import { Walks } from '../handlers/files.ts';
 import { sendProcesses } from '../handlers/processes.ts';
 import { Staging } from '../handlers/staging.ts';
 import { HostClock } from './clock.ts';
@@ -60,6 +61,7 @@ export class Session {
   private readonly server: Http2SecureServer;
   private readonly loginDeadline: NodeJS.Timeout;
   private readonly staging: Staging;
+  private readonly walks: Walks;
   private phase: Phase = { kind: 'unauthenticated' };
   /** Of the login that has begun: settled when the host has answered. */
   private answer: PromiseWithResolvers<void> | undefined;
@@ -69,6 +71,7 @@ export class Session {
     this.agent = agent;
     this.stream = stream;
     this.staging = new Staging(agent.state);
+    this.walks = new Walks(agent);
     this.server = createServer(agent);
     this.loginDeadline = setTimeout(() => this.end('nobody logged in'), DEADLINES.tls + DEADLINES.login);
     this.server.on('secureConnection', (socket: TLSSocket) => this.authenticate(socket));
@@ -94,6 +97,7 @@ export class Session {
     if (this.http2) leave(this.http2);
     else this.stream.destroy();
     this.staging.clear();
+    this.walks.clear();
   }
 
   private authenticate(socket: TLSSocket): void {
@@ -128,13 +132,17 @@ export class Session {
     if (method === 'POST' && path === ROUTES.openc2) {
       return answerCommand(exchange, this.agent, accepted, this.staging);
     }
-    if (method === 'POST' && path === ROUTES.files) {
+    if (path === ROUTES.files || path.startsWith(ROUTES.walk)) {
       this.require(accepted, 'query:files');
-      return sendInventory(exchange, this.agent);
+      return this.list(exchange);
     }
     if (method === 'POST' && path === ROUTES.content) {
       this.require(accepted, 'query:content');
       return sendContent(exchange, this.agent.root);
+    }
+    if (method === 'POST' && path === ROUTES.digests) {
+      this.require(accepted, 'query:content');
+      return sendDigests(exchange, this.agent.root);
     }
     if (method === 'POST' && path === ROUTES.processes) {
       this.require(accepted, 'query:processes');
@@ -146,6 +154,16 @@ export class Session {
       return exchange.answerEmpty();
     }
     throw new RefusedError('no-such-route', 'there is no such route');
+  }
+
+  private list(exchange: Exchange): Promise<void> | void {
+    const walk = exchange.path.slice(ROUTES.walk.length);
+    if (exchange.method === 'POST') {
+      return walk === '' ? this.walks.begin(exchange) : this.walks.next(exchange, walk);
+    }
+    if (exchange.method !== 'DELETE') throw new RefusedError('no-such-route', 'there is no such route');
+    this.walks.drop(walk);
+    exchange.answerEmpty();
   }
 
   private async login(exchange: Exchange): Promise<void> {

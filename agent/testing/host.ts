@@ -8,6 +8,7 @@ import { connect as connectTls, type TLSSocket } from 'node:tls';
 import {
   type ContentRecord,
   type ContentRequest,
+  DigestLine,
   EchoFinder,
   encodeCommand,
   encodeFeatureQuery,
@@ -153,7 +154,22 @@ export class TestHost {
     return parseMessage(OutcomeResponse, body).body.openc2.response.results['x-lazaret'];
   }
 
-  async files(request: Partial<InventoryRequest> = {}): Promise<InventoryLine[]> {
+  /** All lines of a listing, `more` left out. `known` are digests of lines. */
+  async files(
+    request: Partial<InventoryRequest> = {},
+    known: readonly Buffer[] = [],
+  ): Promise<InventoryLine[]> {
+    const lines = await this.firstPage(request, known);
+    for (let last = lines.pop(); ; last = lines.pop()) {
+      if (last?.type !== 'more') return last ? [...lines, last] : lines;
+      lines.push(...(await this.nextPage(last.walk)));
+    }
+  }
+
+  async firstPage(
+    request: Partial<InventoryRequest> = {},
+    known: readonly Buffer[] = [],
+  ): Promise<InventoryLine[]> {
     const defaults = {
       excludes: [],
       oneFileSystem: false,
@@ -161,10 +177,24 @@ export class TestHost {
       maxDepth: 10_000,
       maxSeconds: 60,
     };
-    const body = await this.read(ROUTES.files, { roots: ['/'], ...defaults, ...request });
-    const lines: InventoryLine[] = [];
-    for await (const line of readLines(body)) lines.push(parseMessage(InventoryLine, line));
-    return lines;
+    const exchange = this.open('POST', ROUTES.files);
+    exchange.request.end(Buffer.concat([encodeLine({ roots: ['/'], ...defaults, ...request }), ...known]));
+    return inventoryLines((await this.answered(exchange)).body);
+  }
+
+  async nextPage(walk: string): Promise<InventoryLine[]> {
+    return inventoryLines(await this.read(`${ROUTES.walk}${walk}`));
+  }
+
+  async dropWalk(walk: string): Promise<void> {
+    const exchange = this.open('DELETE', `${ROUTES.walk}${walk}`);
+    exchange.request.end();
+    await this.answered(exchange);
+  }
+
+  async digests(files: ContentRequest['files'], maxFileBytes = 2 ** 40): Promise<DigestLine[]> {
+    const body = await this.read(ROUTES.digests, { files, maxFileBytes });
+    return Array.fromAsync(readLines(body), (line) => parseMessage(DigestLine, line));
   }
 
   async processes(): Promise<ProcessLine[]> {
@@ -242,6 +272,10 @@ async function collect(stream: Readable): Promise<Buffer> {
   const parts: Buffer[] = [];
   for await (const part of stream as AsyncIterable<Buffer>) parts.push(part);
   return Buffer.concat(parts);
+}
+
+function inventoryLines(stream: Readable): Promise<InventoryLine[]> {
+  return Array.fromAsync(readLines(stream), (line) => parseMessage(InventoryLine, line));
 }
 
 async function* readLines(stream: Readable): AsyncGenerator<Buffer> {

@@ -93,7 +93,7 @@ export type UnscannedReason = (typeof UNSCANNED_REASONS)[number];
 
 /** Something that a file has the guest start by itself: at boot, at a login, at a time. */
 export interface Start {
-  /** What is started, escaped as in `FileFacts.path`. */
+  /** What is started, escaped as in `FileFacts.path`. Without a slash: the kernel module of that name. */
   readonly path: string;
   /** MITRE ATT&CK technique, such as T1053.003. */
   readonly technique: string;

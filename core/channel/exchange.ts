@@ -15,8 +15,8 @@ import type { Link } from './link.ts';
 
 /** Received bytes that wait for their reader before the stream is paused. */
 const PAUSE_BYTES = 1024 * 1024;
-/** The same for an answer that is read slowly while others are wanted: one that waits can hold them back. */
-const READ_AHEAD_BYTES = 128 * 1024 * 1024;
+/** The same for a page that is read slowly while other answers are wanted: one that waits can hold them back. An honest page is smaller. */
+const READ_AHEAD_BYTES = 2 * LIMITS.inventoryPageBytes;
 
 /** What a chunk costs beside its bytes. Without it, a guest could make us hold a million chunks of one byte. */
 const CHUNK_BYTES = 64;

@@ -3,15 +3,14 @@ import type { z } from 'zod';
 import {
   type ContentRecord,
   type ContentRequest,
+  DigestLine,
   encodeCommand,
   encodeFeatureQuery,
   type Features,
   FeaturesResponse,
   type Grant,
-  InventoryLine,
   type InventoryRequest,
   LIMITS,
-  LineSplitter,
   type LoginRequest,
   OPENC2_CONTENT_TYPE,
   type Outcome,
@@ -25,9 +24,10 @@ import {
 import { ContentReader } from './content.ts';
 import type { ChannelError } from './error.ts';
 import type { Exchange } from './exchange.ts';
-import { InventoryCheck } from './inventory.ts';
+import { answerLines } from './lines.ts';
 import type { Link } from './link.ts';
-import type { Admission, GuestSession } from './session.ts';
+import { listFiles } from './listing.ts';
+import type { Admission, GuestSession, KnownLines, ListedLine, UntrustedClaim } from './session.ts';
 
 const JSON_TYPE = 'application/json';
 
@@ -66,21 +66,36 @@ export class Session implements GuestSession {
     }
   }
 
-  async *listFiles(request: InventoryRequest, signal?: AbortSignal): AsyncGenerator<InventoryLine> {
-    const inventory = new InventoryCheck(request);
-    const exchange = await this.ask(ROUTES.files, JSON_TYPE, request, signal);
-    exchange.readsAhead = true;
-    yield* this.lines(exchange, InventoryLine, (line) => inventory.check(line));
+  listFiles(request: InventoryRequest, signal?: AbortSignal, known?: KnownLines): AsyncGenerator<ListedLine> {
+    return listFiles(this.link, request, signal, known);
   }
 
   async *listProcesses(signal?: AbortSignal): AsyncGenerator<ProcessLine> {
     let lines = 0;
     const exchange = await this.link.begin({ method: 'POST', path: ROUTES.processes }, signal);
-    yield* this.lines(exchange, ProcessLine, () => {
+    const take = (untrusted: Buffer): ProcessLine => {
       if (++lines > LIMITS.processes + 1) {
         throw new ProtocolError('message-too-large', `more than ${LIMITS.processes} processes`);
       }
-    });
+      return parseMessage(ProcessLine, untrusted);
+    };
+    yield* answerLines(exchange, this.link.deadlines.streamIdle, take, isEnd);
+  }
+
+  async *claimDigests(request: ContentRequest, signal?: AbortSignal): AsyncGenerator<UntrustedClaim> {
+    let next = 0;
+    const exchange = await this.ask(ROUTES.digests, JSON_TYPE, request, signal);
+    const take = (untrusted: Buffer): DigestLine => {
+      const line = parseMessage(DigestLine, untrusted);
+      if ('index' in line && line.index !== next++) {
+        throw new ProtocolError('record-out-of-turn', `digests: file ${line.index}`);
+      }
+      return line;
+    };
+    for await (const line of answerLines(exchange, this.link.deadlines.streamIdle, take, isEnd)) {
+      if ('index' in line) yield line;
+    }
+    if (next !== request.files.length) throw this.link.violated('digests of files are missing');
   }
 
   async *readContent(
@@ -156,36 +171,6 @@ export class Session implements GuestSession {
       exchange.abandon();
     }
   }
-
-  /** The lines of an answer up to its `end`, after which nothing may come. */
-  private async *lines<Line extends { type: string }>(
-    exchange: Exchange,
-    schema: z.ZodType<Line>,
-    check: (line: Line) => void,
-  ): AsyncGenerator<Line> {
-    const splitter = new LineSplitter();
-    const { streamIdle } = this.link.deadlines;
-    try {
-      await exchange.answered(200, streamIdle);
-      let last: Line | undefined;
-      for (;;) {
-        const chunks = await exchange.next(streamIdle);
-        if (!chunks) break;
-        for (const chunk of chunks) {
-          for (const line of exchange.guard(() => parseLines(splitter, chunk, schema, check))) {
-            if (last) throw exchange.violate('a listing goes on after its end');
-            if (line.type === 'end') last = line;
-            else yield line;
-          }
-        }
-      }
-      exchange.guard(() => splitter.end());
-      if (!last) throw exchange.cutShort('a listing stopped before its end');
-      yield last;
-    } finally {
-      exchange.abandon();
-    }
-  }
 }
 
 interface OpenC2Response<Results> {
@@ -193,15 +178,4 @@ interface OpenC2Response<Results> {
   body: { openc2: { response: { results: Results } } };
 }
 
-function parseLines<Line>(
-  splitter: LineSplitter,
-  chunk: Buffer,
-  schema: z.ZodType<Line>,
-  check: (line: Line) => void,
-): Line[] {
-  return Array.from(splitter.push(chunk), (untrusted) => {
-    const line = parseMessage(schema, untrusted);
-    check(line);
-    return line;
-  });
-}
+const isEnd = ({ type }: { readonly type: string }): boolean => type === 'end';

@@ -3,35 +3,61 @@ import {
   GuestPath,
   type InventoryLine,
   type InventoryRequest,
+  LIMITS,
   ProtocolError,
   type WireBytes,
 } from '../../protocol/index.ts';
+import type { KnownLines } from './session.ts';
 
 /** Bytes of one file name (NAME_MAX). */
 const NAME_BYTES = 255;
+
+/** An honest page has so many bytes, or there was nothing to tell for some seconds. */
+const FULL_PAGE_BYTES = LIMITS.inventoryPageBytes;
+const EMPTY_PAGE_SECONDS = 5;
 
 /** Holds an inventory to its budget, so that a guest cannot list for ever, and checks every path in it. */
 export class InventoryCheck {
   private files = 0;
   private lines = 0;
+  private thinPages = 0;
   private readonly maxEntries: number;
+  private readonly maxThinPages: number;
+  private readonly known: KnownLines;
 
-  constructor({ maxEntries }: InventoryRequest) {
+  constructor({ maxEntries, maxSeconds }: InventoryRequest, known: KnownLines) {
     this.maxEntries = maxEntries;
+    this.maxThinPages = ALLOWANCE.thinPages + maxSeconds / EMPTY_PAGE_SECONDS;
+    this.known = known;
   }
 
   /** Throws ProtocolError. */
-  check(line: InventoryLine): void {
-    if (line.type === 'end') return;
+  line(line: InventoryLine): void {
+    if (line.type === 'end' || line.type === 'more') return;
     this.lines++;
     if (line.type === 'directory') {
       GuestPath.of(line.path);
       for (const [name] of line.files) checkName(name);
       this.files += line.files.length;
-    }
+    } else if (line.type === 'known') this.checkKnown(line.digests);
     if (this.files > this.maxEntries || this.lines > this.maxEntries + ALLOWANCE.inventoryLines) {
       throw new ProtocolError('message-too-large', `a listing goes past its ${this.maxEntries} entries`);
     }
+  }
+
+  /** A page of so many bytes has ended, and it was not the last. Throws ProtocolError. */
+  page(bytes: number): void {
+    if (bytes < FULL_PAGE_BYTES) this.thinPages++;
+    if (this.thinPages <= this.maxThinPages) return;
+    throw new ProtocolError('message-too-large', 'a listing comes in too many pages with next to nothing');
+  }
+
+  /** A line has a file at least. */
+  private checkKnown(digests: readonly string[]): void {
+    this.files += digests.length;
+    const stranger = digests.find((digest) => !this.known.has(digest));
+    if (stranger === undefined) return;
+    throw new ProtocolError('malformed-message', 'a listing refers to a line that nobody spoke of');
   }
 }
 

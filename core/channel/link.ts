@@ -20,7 +20,7 @@ import { ignoreHandled } from './tls.ts';
 const OVERHEAD_CHECK_MS = 250;
 
 export interface Request {
-  readonly method: 'POST' | 'PUT';
+  readonly method: 'POST' | 'PUT' | 'DELETE';
   readonly path: string;
   /** Of the body; a request without one has none. */
   readonly contentType?: string;

@@ -3,9 +3,11 @@
  * resync, TLS, the agent's key); only its `login` gives a GuestSession, and only that can ask for content.
  */
 import type {
+  ContentFailure,
   ContentRecord,
   ContentRequest,
   Features,
+  FileFacts,
   Grant,
   InventoryLine,
   InventoryRequest,
@@ -14,6 +16,25 @@ import type {
   ProcessLine,
   SealedInstruction,
 } from '../../protocol/index.ts';
+
+/** Lines of earlier listings that need not come again. */
+export interface KnownLines {
+  /** As `ListedLine` gave them; at most `LIMITS.knownLines`. */
+  readonly digests: readonly string[];
+  /** Whether it is one of them. */
+  has(digest: string): boolean;
+}
+
+type DirectoryLine = Extract<InventoryLine, { type: 'directory' }>;
+
+/** `digest` stands for the very bytes of the line: 32 lower-case hexadecimal digits. */
+export type ListedLine =
+  | (DirectoryLine & { readonly digest: string })
+  | Extract<InventoryLine, { type: 'known' | 'fault' | 'end' }>;
+
+export type UntrustedClaim =
+  | { readonly index: number; readonly facts: FileFacts; readonly sha256: string }
+  | { readonly index: number; readonly failure: ContentFailure };
 
 /** A guest as the hypervisor (or the command line) names it. */
 export interface Domain {
@@ -53,13 +74,18 @@ export interface GuestSession {
   readonly login: LoginRequest;
   queryFeatures(signal?: AbortSignal): Promise<Features>;
   grant(grant: Grant, signal?: AbortSignal): Promise<void>;
-  /** Checked lines, the last of them `end`; a listing without one is `session-lost`. */
-  listFiles(request: InventoryRequest, signal?: AbortSignal): AsyncIterable<InventoryLine>;
+  /**
+   * Checked lines, the last of them `end`; a listing without one is `session-lost`. The guest lists page by page,
+   * each when the one before it was taken. Lines whose digest is among `known` come by digest alone.
+   */
+  listFiles(request: InventoryRequest, signal?: AbortSignal, known?: KnownLines): AsyncIterable<ListedLine>;
   /**
    * Records in the order of the request, checked for turn and size, in groups as they arrived. A payload may be
    * a view into a receive buffer: use it before asking for the next group. Not asking holds the guest back.
    */
   readContent(request: ContentRequest, signal?: AbortSignal): AsyncIterable<readonly ContentRecord[]>;
+  /** What the agent says are the SHA-256s of files, in the order of the request. Nothing but its word stands behind them. */
+  claimDigests(request: ContentRequest, signal?: AbortSignal): AsyncIterable<UntrustedClaim>;
   listProcesses(signal?: AbortSignal): AsyncIterable<ProcessLine>;
   /** Puts content into the guest for restore:file or update:file. */
   stage(sha256: string, content: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<void>;

@@ -1,21 +1,15 @@
 /** The whole method, step by step, on a guest that the demo makes for it and takes away again. */
 import type { Command } from 'commander';
 import { samples } from '../../demo/samples.ts';
-import {
-  DEMO_HASHES,
-  DEMO_PATCH,
-  DEMO_RULES,
-  faultsOf,
-  obstacles,
-  type Stage,
-  setStage,
-} from '../../demo/stage.ts';
+import { DEMO_PATCH, faultsOf, obstacles, type Stage, setStage } from '../../demo/stage.ts';
 import { GuestPath, INSTRUCTIONS } from '../../protocol/index.ts';
 import type { Domain } from '../channel/session.ts';
 import { defaults, type Settings } from '../config/index.ts';
 import { bareSocket } from '../hypervisor/sockets.ts';
+import type { TrustedKey } from '../pack/verify.ts';
 import type { ScanProgress, ScanReport } from '../scan/report.ts';
 import type { ActionRecord } from '../store/records.ts';
+import { installDemoPack, makeDemoPack } from './demo-pack.ts';
 import type { Engine } from './engine.ts';
 import { EXIT } from './exit.ts';
 import { formatDuration } from './format.ts';
@@ -68,8 +62,12 @@ async function present(run: Run<DemoOptions>, context: Context, signal: AbortSig
   const step = numbered(run);
   const stage = await openStage(run, step, signal);
   try {
-    const engine = await context.startEngine(settingsFor(stage), { events: noEvents, logger: run.logger });
+    const pack = await makeDemoPack(stage.spool);
+    const settings = settingsFor(stage, pack.trusted);
+    const engine = await context.startEngine(settings, { events: noEvents, logger: run.logger });
     try {
+      step('A vendor signs a pack of signatures, and the host takes it');
+      await installDemoPack(run, engine, pack, signal);
       return conclude(run, await play({ run, stage, engine, domain: domainOf(stage), signal, step }));
     } finally {
       await engine.close();
@@ -106,14 +104,11 @@ function domainOf({ guest }: Stage): Domain {
   return guest.uuid === undefined ? domain : { ...domain, uuid: guest.uuid };
 }
 
-function settingsFor(stage: Stage): Settings {
+function settingsFor(stage: Stage, trusted: TrustedKey): Settings {
   const settings = defaults();
-  const plugins = {
-    yara: { enabled: true, rules: [DEMO_RULES] },
-    hashset: { enabled: true, lists: [DEMO_HASHES] },
-  };
   const spool = { ...settings.spool, directory: stage.spool };
-  return { ...settings, state: stage.state, spool, plugins };
+  const packs = { ...settings.packs, trusted: [trusted] };
+  return { ...settings, state: stage.state, spool, packs };
 }
 
 /** All steps in turn. What did not go as it should, a line each; nothing when all went well. */
@@ -157,7 +152,13 @@ async function secondScan(scene: Scene): Promise<string[]> {
 async function scan({ run, engine, domain, signal }: Scene, whenMet: () => void): Promise<ScanReport> {
   const bar = new ProgressBar(run.io.stderr);
   const tracked = bar.begin(domain.name);
-  const request = { domain, mode: 'contain', dryRun: false, roots: [GuestPath.of('/')] } as const;
+  const request = {
+    domain,
+    mode: 'contain',
+    dryRun: false,
+    fresh: false,
+    roots: [GuestPath.of('/')],
+  } as const;
   let met = false;
   const onProgress = (progress: ScanProgress): void => {
     if (!met && progress.phase !== 'connecting') whenMet();

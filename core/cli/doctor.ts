@@ -39,7 +39,7 @@ async function doctor(run: Run, context: Context): Promise<number> {
     ...loading,
     ...configuration,
     ...(await examine(own, run.io.env.PATH ?? '')),
-    ...(await packs(own.state)),
+    ...(await packs(own)),
     ...(isLoaded ? await examinePlugins(own, context) : []),
   ];
   if (run.json) for (const check of checks) run.printJson(check);
@@ -92,9 +92,9 @@ async function checkConfiguration(
 }
 
 /** A state directory that cannot be read has a check of its own. */
-async function packs(directory: string): Promise<Check[]> {
+async function packs(settings: Settings): Promise<Check[]> {
   try {
-    return await checkPacks(directory, Date.now());
+    return await checkPacks(settings, Date.now());
   } catch (error) {
     if (!(error instanceof StoreError)) throw error;
     return [{ name: 'packs', status: 'fail', detail: error.message }];

@@ -1,4 +1,5 @@
 import type { Writable } from 'node:stream';
+import { isatty } from 'node:tty';
 
 /** Where a command reads its circumstances and writes its output; tests hand in their own. */
 export interface Output {
@@ -17,6 +18,11 @@ export interface Io {
   exitCode: number;
   /** Calls `listener` for each interrupt (Ctrl-C, SIGTERM) until the returned function is called. */
   onInterrupt(listener: () => void): () => void;
+  /**
+   * Calls `listener` for each SIGHUP until the returned function is called; without a listener it ends the process.
+   * One that tells of a closed terminal is an interrupt.
+   */
+  onHangup(listener: () => void): () => void;
   /** Ends the process at once. */
   abort(exitCode: number): void;
 }
@@ -64,16 +70,27 @@ export function processIo(): Io {
         if (listeners.size === 0) for (const signal of SIGNALS) process.off(signal, interrupt);
       };
     },
+    onHangup(listener) {
+      const act = () => (isTerminalGone() ? interrupt() : listener());
+      process.on('SIGHUP', act);
+      return () => process.off('SIGHUP', act);
+    },
     abort: (code) => process.exit(code),
   };
 }
+
+const isTerminalGone = (): boolean =>
+  [process.stdout, process.stderr].some(({ isTTY, fd }) => isTTY && !isatty(fd));
+
+/** A pipe without a reader; a terminal that was closed. */
+const GONE: ReadonlySet<string> = new Set(['EPIPE', 'EIO']);
 
 /** Calls `listener` once; what is written to the stream after that goes nowhere. */
 function onReaderGone(stream: Stream, listener: () => void): void {
   let gone = false;
   stream.on('error', (error: NodeJS.ErrnoException) => {
     if (gone) return;
-    if (error.code !== 'EPIPE') throw error;
+    if (error.code === undefined || !GONE.has(error.code)) throw error;
     gone = true;
     listener();
   });

@@ -1,15 +1,20 @@
 import { readFile } from 'node:fs/promises';
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { buildPack } from '../pack/build.ts';
 import { readContent } from '../pack/content.ts';
 import { PackError } from '../pack/error.ts';
 import { importRules } from '../pack/import-rules.ts';
-import type { PackChange } from '../pack/packs.ts';
+import { type MinisignKey, parseSecretKey } from '../pack/minisign.ts';
+import { checkSerial, type PackChange } from '../pack/packs.ts';
+import { PackShelf } from '../pack/shelf.ts';
+import { readStarter } from '../pack/starter.ts';
 import { verifyPack } from '../pack/verify.ts';
 import type { PackRecord } from '../store/packs.ts';
 import type { Engine } from './engine.ts';
+import { UsageError } from './error.ts';
 import { EXIT } from './exit.ts';
+import { formatNumber } from './format.ts';
 import { interruptible } from './interrupt.ts';
 import { type Context, noEvents, perform, type Run } from './run.ts';
 import { State } from './state.ts';
@@ -36,7 +41,7 @@ export function registerPack(program: Command, context: Context): void {
     .action(
       perform(context, (run) =>
         change(run, context, 'in use', (engine, signal) =>
-          engine.packs.install(resolve(run.args[0] ?? ''), signal),
+          naming(run, (path) => engine.packs.install(path, signal)),
         ),
       ),
     );
@@ -47,7 +52,8 @@ export function registerPack(program: Command, context: Context): void {
     .action(
       perform(context, (run) =>
         change(run, context, 'in use again', (engine, signal) => {
-          const [vendor = '', id = ''] = (run.args[0] ?? '').split('/');
+          const [vendor = '', id = '', ...rest] = (run.args[0] ?? '').split('/');
+          if (id === '' || rest.length > 0) throw new UsageError('name the pack as VENDOR/ID');
           return engine.packs.rollback(vendor, id, signal);
         }),
       ),
@@ -81,36 +87,63 @@ async function importTree(run: Run<ImportOptions>): Promise<number> {
   const [rules = '', target = ''] = run.args.map((path) => resolve(path));
   const count = await importRules({ rules, directory: target, vendor, id, licence, now: Date.now() });
   if (run.json) run.printJson({ vendor, id, rules: count, directory: target });
-  else run.print(`${count} rule files; look through ${target}/pack.json, then lazaret pack build`);
+  else
+    run.print(
+      `${formatNumber(count, 'rule file')} in ${target}: look through its pack.json, add tests to it`,
+    );
+  run.note(`next: lazaret pack build ${target} --key FILE --output ${id}.tar.zst`);
   return EXIT.ok;
 }
+
+/** A pack in use; one that comes with Lazaret was never installed, and is replaced with the release. */
+type Listed = Pick<PackRecord, 'vendor' | 'id' | 'active' | 'previous'> & { readonly builtIn: boolean };
 
 async function list(run: Run): Promise<number> {
-  const { state: directory } = await run.settings();
+  const { state: directory, packs } = await run.settings();
+  const { record, problems } = packs.starter ? await readStarter() : { problems: [] };
   using state = State.read(directory);
-  run.printRows(state?.packs.list() ?? [], COLUMNS, (record) => record, 'no pack is installed');
+  const installed = (state?.packs.list() ?? []).map((one) => ({ ...one, builtIn: false }));
+  const shelf = new PackShelf(join(directory, 'packs'), packs.trusted);
+  const active = await Promise.all(installed.map((one) => shelf.activate(one, Date.now())));
+  for (const { file, message } of [...problems, ...active.flatMap((one) => one.problems)]) {
+    run.note(`${run.paintNote('warning', 'warning')}  ${file}: ${harmless(message)}`);
+  }
+  const rows = [...(record ? [{ ...record, builtIn: true }] : []), ...installed];
+  run.printRows<Listed>(rows, COLUMNS, (row) => row, 'no pack is in use');
   return EXIT.ok;
 }
 
-const isExpired = ({ active }: PackRecord): boolean => Date.parse(active.expires) <= Date.now();
+const isExpired = ({ active, builtIn }: Listed): boolean =>
+  !builtIn && Date.parse(active.expires) <= Date.now();
 
-const COLUMNS: readonly Column<PackRecord>[] = [
+const expiryText = (row: Listed): string => {
+  if (row.builtIn) return 'comes with Lazaret';
+  return `${row.active.expires.slice(0, 10)}${isExpired(row) ? ' (expired)' : ''}`;
+};
+
+const COLUMNS: readonly Column<Listed>[] = [
   { title: 'PACK', cell: ({ vendor, id }) => `${vendor}/${id}`, flexible: true },
   { title: 'VERSION', cell: ({ active }) => active.version },
   { title: 'SERIAL', cell: ({ active }) => String(active.serial), align: 'right' },
   { title: 'FILES', cell: ({ active }) => String(active.signatures), align: 'right' },
   {
     title: 'EXPIRES',
-    cell: (record) => `${record.active.expires.slice(0, 10)}${isExpired(record) ? ' (expired)' : ''}`,
-    shade: (record) => (isExpired(record) ? 'warning' : undefined),
+    cell: expiryText,
+    shade: (row) => (isExpired(row) ? 'warning' : undefined),
   },
   { title: 'BEFORE', cell: ({ previous }) => previous?.version ?? '' },
 ];
 
 async function verify(run: Run): Promise<number> {
   const settings = await run.settings();
-  const content = await readContent(resolve(run.args[0] ?? ''));
-  const { manifest, digest, trustedComment } = verifyPack(content, settings.packs.trusted, Date.now());
+  const pack = await naming(run, async (path) => {
+    const verified = verifyPack(await readContent(path), settings.packs.trusted, Date.now());
+    using state = State.read(settings.state);
+    const { vendor, id } = verified.manifest;
+    checkSerial(verified, state?.packs.find(vendor, id));
+    return verified;
+  });
+  const { manifest, digest, trustedComment } = pack;
   const { vendor, id, version, serial, expires, files } = manifest;
   if (run.json) run.printJson({ vendor, id, version, serial, expires, digest, trustedComment });
   else {
@@ -120,6 +153,22 @@ async function verify(run: Run): Promise<number> {
     );
   }
   return EXIT.ok;
+}
+
+/** What is refused is named; the errors speak of "it". */
+async function naming<Result>(run: Run, work: (path: string) => Promise<Result>): Promise<Result> {
+  const path = resolve(run.args[0] ?? '');
+  try {
+    return await work(path);
+  } catch (error) {
+    if (!(error instanceof PackError) || error.message.includes(path)) throw error;
+    const { cause } = error;
+    throw new PackError(
+      error.code,
+      `${path} is refused: ${error.message}`,
+      cause === undefined ? {} : { cause },
+    );
+  }
 }
 
 async function change(
@@ -136,8 +185,9 @@ async function change(
       const { vendor, id, active, before } = done;
       if (run.json) run.printJson(done);
       else {
+        const same = before?.digest === active.digest;
         const instead = before ? ` instead of ${before.version}` : '';
-        run.print(`${vendor}/${id} ${active.version} is ${what}${instead}`);
+        run.print(`${vendor}/${id} ${active.version} is ${what}${same ? ' already' : instead}`);
       }
       return EXIT.ok;
     } finally {
@@ -164,7 +214,9 @@ async function build(run: Run<BuildOptions>): Promise<number> {
   return EXIT.ok;
 }
 
-const readKey = (file: string): Promise<string> =>
-  readFile(file, 'utf8').catch((cause: unknown) => {
+async function readKey(file: string): Promise<MinisignKey> {
+  const text = await readFile(file, 'utf8').catch((cause: unknown) => {
     throw new PackError('unreadable', `cannot read the key ${file}: check --key`, { cause });
   });
+  return parseSecretKey(text);
+}

@@ -29,6 +29,7 @@ async function lazaret(args: readonly string[], columns = 200) {
   const io = {
     ...{ stdout: output('out'), stderr: output('err'), env: {}, exitCode: -1 },
     onInterrupt: () => () => undefined,
+    onHangup: () => () => undefined,
     abort: () => undefined,
   };
   await runCommandLine(args, '1.2.3', {
@@ -57,6 +58,7 @@ describe('plugin list', () => {
     const config = configure({
       pluginDirectories: [fixture('exit'), join(directory, 'no-such')],
       plugins: { hashset: { enabled: false }, exit: { enabled: true } },
+      packs: { starter: false },
     });
     const { out, err, code } = await lazaret(['plugin', 'list', '--config', config]);
     expect(code).toBe(0);

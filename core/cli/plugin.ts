@@ -4,6 +4,7 @@ import type { AnyPlugin, SignatureFile } from '../api/index.ts';
 import type { Settings } from '../config/index.ts';
 import { activeFiles } from '../pack/packs.ts';
 import { PackShelf } from '../pack/shelf.ts';
+import { readStarter } from '../pack/starter.ts';
 import { tryPackage } from '../plugin/trial.ts';
 import { filesFor, type Usage, usageOf } from '../plugin/usage.ts';
 import { renderChecks } from './doctor.ts';
@@ -55,9 +56,12 @@ async function list(run: Run, context: Context): Promise<number> {
   return EXIT.ok;
 }
 
-async function packFiles({ state: directory }: Settings): Promise<readonly SignatureFile[]> {
+/** As the engine has them. */
+async function packFiles({ state: directory, packs }: Settings): Promise<readonly SignatureFile[]> {
   using state = State.read(directory);
-  return activeFiles(new PackShelf(join(directory, 'packs')), state?.packs.list() ?? [], Date.now());
+  const shelf = new PackShelf(join(directory, 'packs'), packs.trusted);
+  const starter = packs.starter ? (await readStarter()).files : [];
+  return [...starter, ...(await activeFiles(shelf, state?.packs.list() ?? [], Date.now()))];
 }
 
 async function rowFor(

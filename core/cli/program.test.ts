@@ -87,6 +87,7 @@ async function lazaret(
     stderr: output('err'),
     env: {},
     exitCode: -1,
+    onHangup: () => () => undefined,
     onInterrupt(listener) {
       interrupts.add(listener);
       return () => interrupts.delete(listener);
@@ -128,8 +129,8 @@ async function lazaret(
       packs: {
         install: () => Promise.reject(new Error('not asked for')),
         rollback: () => Promise.reject(new Error('not asked for')),
-        reload: () => Promise.reject(new Error('not asked for')),
       },
+      packWatch: { start: async () => undefined, look: async () => undefined },
       close: async () => {
         calls.push('close');
       },
@@ -271,7 +272,7 @@ describe('scan', () => {
   it('says when no file will be looked into', async () => {
     const { err, code } = await lazaret(['scan', '--socket', 'a'], async () => cleanReport());
     expect(code).toBe(0);
-    expect(err).toBe('warning: no file is looked into without --rules or --hashes\n');
+    expect(err).toMatch(/^only the starter pack is used: --rules and --hashes add your own/);
   });
 
   it('exits with 1 when malware was found and nothing was missed', async () => {
@@ -473,5 +474,34 @@ describe('config', () => {
     const { out, code } = await lazaret(['config', 'schema']);
     expect(code).toBe(0);
     expect(JSON.parse(out)).toMatchObject({ type: 'object', properties: { policy: { type: 'object' } } });
+  });
+});
+
+describe('pack', () => {
+  it('lists the starter pack until it is switched off', async () => {
+    const { out, code } = await lazaret(['pack', 'list', '--state', state]);
+    expect([code, out]).toEqual([
+      0,
+      expect.stringMatching(/^PACK .*\nlazaret\/starter .* comes with Lazaret/),
+    ]);
+    const json = await lazaret(['pack', 'list', '--state', state, '--json']);
+    expect(JSON.parse(json.out)).toMatchObject({ vendor: 'lazaret', id: 'starter', builtIn: true });
+    const config = await configure(`state: ${state}\npacks: {starter: false}\n`);
+    expect(await lazaret(['pack', 'list', '--config', config])).toMatchObject({
+      out: '',
+      err: 'no pack is in use\n',
+    });
+  });
+
+  it('says what is refused and why, and takes only a whole name', async () => {
+    const file = join(directory, 'no.tar.zst');
+    await writeFile(file, 'nothing');
+    const refused = await lazaret(['pack', 'verify', file, '--state', state]);
+    expect(refused).toMatchObject({ code: 1, out: '' });
+    expect(refused.err).toContain(`${file} is refused: it is not a whole .tar.zst archive`);
+    const missing = await lazaret(['pack', 'verify', `${file}x`, '--state', state]);
+    expect(missing.err).toMatch(/^lazaret: there is no pack at .*\(not-found\)/);
+    const half = await lazaret(['pack', 'rollback', 'acme', '--state', state]);
+    expect(half).toMatchObject({ code: 64, err: expect.stringContaining('VENDOR/ID') });
   });
 });

@@ -1,8 +1,8 @@
 /** A scan's result for people. */
 
 import type { ScanReport, Unscanned } from '../scan/report.ts';
-import type { FindingRecord } from '../store/records.ts';
-import { formatBytes, formatDuration, formatNumber } from './format.ts';
+import type { FindingRecord, ScanSummary } from '../store/records.ts';
+import { formatBytes, formatCount, formatDuration, formatNumber } from './format.ts';
 import type { Paint, Shade } from './style.ts';
 import { detectionsText, judgementShade, subjectText } from './subject.ts';
 import { harmless, shorten } from './text.ts';
@@ -37,6 +37,12 @@ export function renderReport(report: ScanReport, style: ReportStyle): string {
 export const isIncomplete = ({ scan, problems }: ScanReport): boolean =>
   scan.state !== 'finished' || problems.length > 0 || unscannedCount(scan.summary?.unscanned) > 0;
 
+/** What an incomplete scan lacks. */
+const gap = ({ scan }: ScanReport): string =>
+  scan.state === 'finished' && unscannedCount(scan.summary?.unscanned) === 0
+    ? 'not all signatures are there and up to date'
+    : 'not everything was scanned';
+
 const unscannedCount = (reasons: Readonly<Record<string, number>> = {}): number =>
   Object.values(reasons).reduce((sum, count) => sum + count, 0);
 
@@ -47,11 +53,20 @@ function totals({ vm, scan }: ScanReport, { paint }: ReportStyle): string[] {
   const elapsed = finishedAt - startedAt;
   const rate = elapsed > 0 ? `, ${formatBytes(Math.round((summary.bytes * 1000) / elapsed))}/s` : '';
   const what = [
-    formatNumber(summary.files, 'file'),
+    formatNumber(summary.files, 'file') + knownText(summary),
     formatBytes(summary.bytes),
     formatNumber(summary.processes, 'process', 'processes'),
   ].join(', ');
   return [`${name}: ${what} in ${formatDuration(elapsed)}${rate}`];
+}
+
+/** Files that were not fetched, and why not. */
+function knownText({ unchanged, claimed }: ScanSummary): string {
+  const parts = [
+    unchanged > 0 ? `${formatCount(unchanged)} unchanged` : '',
+    claimed > 0 ? `${formatCount(claimed)} known by the hash that the agent gave` : '',
+  ].filter(Boolean);
+  return parts.length > 0 ? ` (${parts.join(', ')})` : '';
 }
 
 function findings(report: ScanReport, style: ReportStyle): string[] {
@@ -104,11 +119,12 @@ function unscannedText({ path, detail }: Unscanned, width: number): string {
   return shorten(harmless(path), width - because.length) + because;
 }
 
-/** Signatures that were left out, with file and line. */
+/** Signatures that were left out, with file and line; packs that are damaged or old. */
 export function problemLines({ problems }: ScanReport, paint: Paint): string[] {
   return problems.map(({ detector, file, line, message }) => {
     const place = line === undefined ? file : `${file}:${line}`;
-    return `${paint('warning', 'left out')}  ${harmless(place)}: ${harmless(message)} (${harmless(detector)})`;
+    const what = detector === 'packs' ? 'warning' : 'left out';
+    return `${paint('warning', what)}  ${harmless(place)}: ${harmless(message)} (${harmless(detector)})`;
   });
 }
 
@@ -116,16 +132,14 @@ function conclusion(report: ScanReport, { paint }: ReportStyle): string[] {
   const found = report.findings.length;
   const incomplete = isIncomplete(report);
   if (found === 0) {
-    return [
-      incomplete ? paint('warning', 'nothing found, but not everything was scanned') : paint('good', 'clean'),
-    ];
+    return [incomplete ? paint('warning', `nothing found, but ${gap(report)}`) : paint('good', 'clean')];
   }
   const malicious = report.findings.filter(({ judgement }) => judgement === 'malicious').length;
   const kinds = [
     malicious > 0 ? `${malicious} malicious` : '',
     found > malicious ? `${found - malicious} suspicious` : '',
   ].filter(Boolean);
-  const text = `${kinds.join(', ')}${incomplete ? '; not everything was scanned' : ''}`;
+  const text = `${kinds.join(', ')}${incomplete ? `; ${gap(report)}` : ''}`;
   return [paint('bad', text)];
 }
 

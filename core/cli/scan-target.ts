@@ -6,6 +6,7 @@ import { defaults, type Settings } from '../config/index.ts';
 import { bareSocket, configuredSockets } from '../hypervisor/sockets.ts';
 import { UsageError } from './error.ts';
 import type { Context, Run } from './run.ts';
+import { State } from './state.ts';
 
 export interface TargetOptions {
   readonly socket?: string;
@@ -35,8 +36,10 @@ async function socketTarget(run: Run<TargetOptions>, context: Context, socket: s
   if (run.args.length > 0) throw new UsageError('--socket names the VM by itself: leave the other names out');
   const { name, rules, hashes, config } = run.options;
   const base = config === undefined ? run.withState(defaults()) : await run.settingsForEngine(context);
-  if (!rules && !hashes && config === undefined) {
-    run.note('warning: no file is looked into without --rules or --hashes');
+  if (!rules && !hashes && config === undefined && !hasPacks(base)) {
+    run.note(
+      "only the starter pack is used: --rules and --hashes add your own, lazaret pack install a vendor's",
+    );
   }
   const plugins = {
     ...base.plugins,
@@ -44,6 +47,12 @@ async function socketTarget(run: Run<TargetOptions>, context: Context, socket: s
     ...(hashes && { hashset: { ...base.plugins.hashset, enabled: true, lists: existing(hashes) } }),
   };
   return { settings: { ...base, plugins }, domains: [bareSocket(socket, name)] };
+}
+
+/** Whether vendors' packs are installed. Throws StoreError when the state cannot be read. */
+function hasPacks({ state: directory }: Settings): boolean {
+  using state = State.read(directory);
+  return (state?.packs.list() ?? []).length > 0;
 }
 
 function existing(paths: readonly string[]): string[] {

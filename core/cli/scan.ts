@@ -16,6 +16,7 @@ interface ScanOptions extends TargetOptions {
   readonly path?: readonly string[];
   readonly mode?: Mode;
   readonly dryRun?: boolean;
+  readonly fresh?: boolean;
 }
 
 const collect = (value: string, before: readonly string[] = []): string[] => [...before, value];
@@ -38,6 +39,7 @@ export function registerScan(program: Command, context: Context): void {
       ]),
     )
     .option('--dry-run', 'show what would be done and do nothing')
+    .option('--fresh', 'look at everything, also at what is known from before')
     .option('--socket <path>', 'scan the one guest behind this socket, without a configuration')
     .option('--name <name>', 'with --socket: what to call the guest')
     .option('--rules <path...>', 'with --socket: YARA rule files, or directories of them')
@@ -52,9 +54,12 @@ async function scan(run: Run<ScanOptions>, context: Context): Promise<number> {
   return interruptible(run, async (signal) => {
     const events = run.json ? run.jsonEvents() : noEvents;
     const engine = await context.startEngine(settings, { events, logger: run.logger });
+    const stopListening = run.io.onHangup(() => void engine.packWatch.look());
     try {
+      await engine.packWatch.start(signal);
       return await scanAll(run, engine, domains, { mode, roots, signal });
     } finally {
+      stopListening();
       await engine.close();
     }
   });
@@ -109,6 +114,7 @@ async function scanOne(
   { mode, roots, signal }: Order,
 ): Promise<Outcome> {
   const dryRun = run.options.dryRun === true;
+  const fresh = run.options.fresh === true;
   const tracked = run.progress.begin(domain.name);
   let begun = false;
   const onProgress = (progress: ScanProgress): void => {
@@ -116,7 +122,7 @@ async function scanOne(
     tracked.update(progress);
   };
   try {
-    const report = await engine.scanner.scan({ domain, mode, dryRun, roots }, { onProgress, signal });
+    const report = await engine.scanner.scan({ domain, mode, dryRun, fresh, roots }, { onProgress, signal });
     return { code: exitCodeOfReport(report), tell: () => show(run, report, dryRun) };
   } catch (error) {
     const tell = () => {

@@ -66,6 +66,29 @@ const inventory = mapping({
   maxTime: duration().prefault('2h').describe('How long a guest may take to list its files.'),
 });
 
+const knownContent = mapping({
+  remember: flag()
+    .default(true)
+    .describe(
+      'Keep what was clean, so that it is neither fetched nor judged again as long as nothing changed.',
+    ),
+  agentHashes: flag()
+    .default(true)
+    .describe("Take an agent's word for what a file hashes to where that content is known to be clean."),
+  auditShare: z
+    .number({ error: 'a number from 0 to 1' })
+    .min(0, { error: 'a number from 0 to 1' })
+    .max(1, { error: 'a number from 0 to 1' })
+    .default(0.001)
+    .describe('Of what need not be fetched, so much is fetched all the same, at random.'),
+  settleTime: duration()
+    .prefault('1min')
+    .describe('A file that changed within this time is not kept as unchanged.'),
+  maxContents: wholeNumber()
+    .default(2_000_000)
+    .describe('Contents that are kept, and ten times as many files of guests.'),
+});
+
 /** Those of the contract (`DEADLINES`) that depend on how fast guests are. */
 const deadlines = mapping({
   resync: duration().prefault('5s').describe('For an agent to answer at all.'),
@@ -98,6 +121,7 @@ const policy = mapping({
     .default(false)
     .describe('Do not cross into other file systems than those of the scanned paths.'),
   inventory: inventory.prefault({}).describe('Bounds on listing the files of a guest.'),
+  knownContent: knownContent.prefault({}).describe('What need not be fetched and judged again.'),
   deadlines: deadlines.prefault({}).describe('How long a guest may let us wait before it counts as silent.'),
 });
 
@@ -161,6 +185,10 @@ const packs = mapping({
   trusted: list(trustedKey)
     .default([])
     .describe("Vendors' keys. A pack that none of them signed is refused."),
+  starter: flag().default(true).describe('Use the pack that comes with Lazaret.'),
+  watch: hostPath()
+    .optional()
+    .describe('A directory; newer packs that appear in it are installed while lazaret runs. Default: none.'),
 });
 
 export const settingsSchema = mapping({

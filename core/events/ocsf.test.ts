@@ -71,7 +71,16 @@ describe('every event', () => {
 describe('scan activity', () => {
   it('starts, and is completed with its counts', () => {
     expect(all[0]).toMatchObject({ class_uid: 6007, activity_id: 1, time: 1, scan: { uid: 'scan-1' } });
-    const summary = { files: 10, bytes: 99, processes: 2, malicious: 0, suspicious: 0, unscanned: {} };
+    const summary = {
+      files: 10,
+      bytes: 99,
+      unchanged: 0,
+      claimed: 0,
+      processes: 2,
+      malicious: 0,
+      suspicious: 0,
+      unscanned: {},
+    };
     const clean = scanEnded({ ...scan, summary }, vm(), { kind: 'completed' });
     expect(clean).toMatchObject({ activity_id: 2, status_id: 1, num_files: 10, num_processes: 2, total: 12 });
     expect(clean).toMatchObject({ num_detections: 0, num_skipped_items: 0, duration: 2000 });
@@ -79,7 +88,16 @@ describe('scan activity', () => {
 
   it('is no success while something has no verdict', () => {
     const unscanned = { 'too-large': 7, vanished: 2, unreadable: 0 };
-    const summary = { files: 10, bytes: 99, processes: 2, malicious: 1, suspicious: 2, unscanned };
+    const summary = {
+      files: 10,
+      bytes: 99,
+      unchanged: 0,
+      claimed: 0,
+      processes: 2,
+      malicious: 1,
+      suspicious: 2,
+      unscanned,
+    };
     expect(scanEnded({ ...scan, summary }, vm(), { kind: 'completed' })).toMatchObject({
       activity_id: 2,
       status_id: 99,

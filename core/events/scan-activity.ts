@@ -79,10 +79,11 @@ function statusOf(outcome: ScanOutcome, summary: ScanSummary | undefined): Recor
   return { ...enumerated('status', INCOMPLETE), status_detail };
 }
 
-const countsOf = ({ files, processes, malicious, suspicious, unscanned }: ScanSummary) => ({
-  num_files: files,
+const countsOf = ({ processes, malicious, suspicious, unscanned, ...of }: ScanSummary) => ({
+  num_files: of.files,
   num_processes: processes,
-  total: files + processes,
+  num_trusted_items: of.unchanged + of.claimed,
+  total: of.files + processes,
   num_detections: malicious + suspicious,
   num_skipped_items: Object.values(unscanned).reduce((sum, count) => sum + count, 0),
 });

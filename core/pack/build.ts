@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { packArchive, readContent } from './content.ts';
 import { PackError } from './error.ts';
 import { MANIFEST, type Manifest, parseDraft, parseManifest, SIGNATURE } from './manifest.ts';
-import { parseSecretKey, signWith } from './minisign.ts';
+import { type MinisignKey, signWith } from './minisign.ts';
 import { sha256 } from './verify.ts';
 
 export interface BuildRequest {
@@ -12,8 +12,7 @@ export interface BuildRequest {
   readonly directory: string;
   /** Of the archive; none is made without it. */
   readonly output?: string | undefined;
-  /** The text of an unencrypted minisign secret key. */
-  readonly key?: string | undefined;
+  readonly key?: MinisignKey | undefined;
 }
 
 export interface Built {
@@ -38,7 +37,7 @@ export async function buildPack({ directory, output, key }: BuildRequest): Promi
   content.set(MANIFEST, bytes);
   if (key !== undefined) {
     const { vendor, id, version, serial } = manifest;
-    const signature = signWith(parseSecretKey(key), bytes, `${vendor}/${id} ${version}, serial ${serial}`);
+    const signature = signWith(key, bytes, `${vendor}/${id} ${version}, serial ${serial}`);
     await writeFile(join(directory, SIGNATURE), signature);
     content.set(SIGNATURE, Buffer.from(signature));
   }

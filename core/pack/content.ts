@@ -15,14 +15,23 @@ import { readTar, writeTar } from './tar.ts';
 export type PackContent = ReadonlyMap<string, Buffer>;
 
 const MIB = 1024 * 1024;
-export const LIMITS = { archive: 128 * MIB, content: 256 * MIB, files: 20_002, depth: 16 } as const;
+export const LIMITS = {
+  archive: 128 * MIB,
+  content: 256 * MIB,
+  files: 20_002,
+  entries: 50_000,
+  depth: 16,
+} as const;
 const STRONG = 12;
 
 /** A directory or a `.tar.zst`. Throws PackError: `not-found`, `unreadable`, `too-large`, `malformed`. */
 export async function readContent(path: string): Promise<PackContent> {
-  const facts = await lstat(path).catch((cause: unknown) => {
+  const facts = await lstat(path).catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code !== 'ENOENT') throw unreadable(path, cause);
     throw new PackError('not-found', `there is no pack at ${path}: check the path`, { cause });
   });
+  if (facts.isSymbolicLink())
+    throw new PackError('unreadable', `${path} is a symbolic link: name the pack itself`);
   return facts.isDirectory() ? readDirectory(path) : readArchive(await readBounded(path, LIMITS.archive));
 }
 
@@ -55,10 +64,12 @@ export function packArchive(content: PackContent): Promise<Buffer> {
 async function readDirectory(root: string): Promise<PackContent> {
   const content = new Map<string, Buffer>();
   let left: number = LIMITS.content;
+  let entries = 0;
   const walk = async (below: string, depth: number): Promise<void> => {
     if (depth > LIMITS.depth) throw malformed(`directories nested deeper than ${LIMITS.depth}`);
     for (const entry of await readdir(join(root, below), { withFileTypes: true })) {
       const path = below === '' ? entry.name : `${below}/${entry.name}`;
+      if (++entries > LIMITS.entries) throw malformed(`more than ${LIMITS.entries} files and directories`);
       if (!isPackPath(path)) throw malformed(`the name ${JSON.stringify(path.slice(0, 80))}`);
       if (entry.isDirectory()) await walk(path, depth + 1);
       else if (!entry.isFile()) throw malformed(`${path}, which is no regular file`);
@@ -67,7 +78,6 @@ async function readDirectory(root: string): Promise<PackContent> {
         left -= file.length;
         content.set(path, file);
       }
-      if (content.size > LIMITS.files) throw malformed(`more than ${LIMITS.files} files`);
     }
   };
   await walk('', 0);
@@ -85,10 +95,12 @@ export async function readBounded(path: string, most: number): Promise<Buffer> {
     const { bytesRead } = await handle.read(bytes, 0, facts.size, 0);
     return bytes.subarray(0, bytesRead);
   } catch (cause) {
-    if (cause instanceof PackError) throw cause;
-    throw new PackError('unreadable', `${path} cannot be read: ${(cause as Error).message}`, { cause });
+    throw cause instanceof PackError ? cause : unreadable(path, cause);
   }
 }
+
+const unreadable = (path: string, cause: unknown): PackError =>
+  new PackError('unreadable', `${path} cannot be read: ${(cause as Error).message}`, { cause });
 
 const malformed = (what: string): PackError =>
   new PackError('malformed', `it has ${what}, as no pack may: get the pack again, or ask its vendor`);

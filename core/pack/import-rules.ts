@@ -3,7 +3,7 @@ import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { LIMITS, readBounded } from './content.ts';
 import { PackError } from './error.ts';
-import { MANIFEST } from './manifest.ts';
+import { isPackPath, MANIFEST, parseDraft } from './manifest.ts';
 
 const YEAR_MS = 365 * 24 * 3600 * 1000;
 const RULES = /\.yara?$/i;
@@ -19,19 +19,31 @@ export interface ImportRequest {
   readonly now: number;
 }
 
-/** How many rule files were taken. Throws PackError `not-found` when there is none. Tests are the vendor's to add. */
+/**
+ * How many rule files were taken. Throws PackError: `not-found` when there is none, `bad-manifest` for names that no
+ * pack can have, `unreadable`. Tests are the vendor's to add.
+ */
 export async function importRules(request: ImportRequest): Promise<number> {
-  const { rules, directory, vendor, id, licence, now } = request;
-  const names = (await readdir(rules, { recursive: true })).sort();
+  const { rules, directory } = request;
+  const names = (await readdir(rules, { recursive: true }).catch(cannotRead)).sort();
   const taken = names.filter((name) => RULES.test(name) || LICENCE.test(basename(name)));
   const count = taken.filter((name) => RULES.test(name)).length;
   if (count === 0) throw new PackError('not-found', `there are no *.yar or *.yara below ${rules}`);
-  await mkdir(directory);
+  const stray = taken.find((name) => !isPackPath(name));
+  if (stray !== undefined) throw unfit(stray);
+  const manifest = Buffer.from(`${JSON.stringify(draftOf(request, taken), undefined, 2)}\n`);
+  parseDraft(manifest);
+  await mkdir(directory).catch(cannotMake);
   for (const name of taken) {
     await mkdir(dirname(join(directory, name)), { recursive: true });
     await writeFile(join(directory, name), await readBounded(join(rules, name), LIMITS.content));
   }
-  const manifest = {
+  await writeFile(join(directory, MANIFEST), manifest);
+  return count;
+}
+
+function draftOf({ rules, vendor, id, licence, now }: ImportRequest, paths: readonly string[]) {
+  return {
     schema: 1,
     vendor,
     id,
@@ -42,8 +54,21 @@ export async function importRules(request: ImportRequest): Promise<number> {
     licence,
     provenance: `imported from the rule tree ${basename(rules)}`,
     api: { minimum: 1, maximum: 1 },
-    files: taken.map((path) => ({ path, type: RULES.test(path) ? 'yara' : 'text' })),
+    files: paths.map((path) => ({ path, type: RULES.test(path) ? 'yara' : 'text' })),
   };
-  await writeFile(join(directory, MANIFEST), `${JSON.stringify(manifest, undefined, 2)}\n`);
-  return count;
+}
+
+const unfit = (name: string): PackError =>
+  new PackError(
+    'bad-manifest',
+    `${JSON.stringify(name)} cannot be the name of a file in a pack: rename it with letters, digits and "._+@ -"`,
+  );
+
+function cannotRead(cause: Error): never {
+  throw new PackError('unreadable', `the rules cannot be read: ${cause.message}`, { cause });
+}
+
+function cannotMake(cause: Error): never {
+  const message = `the directory for the pack cannot be made: ${cause.message}: name one that is not there yet`;
+  throw new PackError('unreadable', message, { cause });
 }

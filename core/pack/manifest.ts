@@ -42,6 +42,8 @@ const file = z.strictObject({
 
 const test = z.strictObject({
   sample: path,
+  /** How the sample is stored, so that no scanner takes the pack itself for what it is about. Default: as it is. */
+  encoding: z.literal('base64').optional(),
   expect: z.enum(['detected', 'clean']),
   /** The signature that must be among those that match. */
   signature: text.optional(),
@@ -80,9 +82,7 @@ export type PackFile = Manifest['files'][number];
 /** Throws PackError: `unsupported-schema`, `unsupported-api`, `bad-manifest`. */
 export function parseManifest(bytes: Buffer): Manifest {
   const checked = parse(manifest, bytes);
-  const paths = new Set(checked.files.map(({ path }) => path.toLowerCase()));
-  if (paths.size < checked.files.length) throw bad('two files have the same path');
-  if (paths.has(MANIFEST) || paths.has(SIGNATURE)) throw bad('it lists itself or its signature');
+  checkPaths(checked.files.map(({ path }) => path.toLowerCase()));
   const samples = new Set(checked.files.filter(({ type }) => type === 'sample').map(({ path }) => path));
   const stray = checked.tests.find(({ sample }) => !samples.has(sample));
   if (stray) throw bad(`the test of ${stray.sample} has no file of the type sample`);
@@ -95,6 +95,18 @@ export function parseManifest(bytes: Buffer): Manifest {
   }
   return checked;
 }
+
+/** No two files may have one path, nor one file lie where another needs a directory. */
+function checkPaths(paths: readonly string[]): void {
+  const known = new Set([...paths, MANIFEST, SIGNATURE]);
+  if (known.size < paths.length + 2) throw bad('two files have the same path, or it lists itself');
+  const under = paths.find((path) => parentsOf(path).some((parent) => known.has(parent)));
+  if (under) throw bad(`${under} lies below a file`);
+}
+
+/** `a` and `a/b` of `a/b/c`. */
+const parentsOf = (path: string): string[] =>
+  [...path.matchAll(/\//g)].map(({ index }) => path.slice(0, index));
 
 /** A manifest whose files need no hashes yet. Throws as `parseManifest`. */
 export const parseDraft = (bytes: Buffer): Draft => parse(draft, bytes);
@@ -123,7 +135,7 @@ function fromJson(bytes: Buffer): unknown {
 }
 
 const bad = (why: string): PackError =>
-  new PackError('bad-manifest', `pack.json cannot be used: ${why}: ask the vendor for a corrected pack`);
+  new PackError('bad-manifest', `pack.json cannot be used: ${why}: its vendor must correct it`);
 
 /** Whether a file is for guests that this release scans. */
 export const fits = ({ platforms }: PackFile): boolean => platforms?.includes(PLATFORM) ?? true;

@@ -6,7 +6,16 @@
  * `Ed`, key id, 32 bytes of key. An unencrypted secret key is `Ed`, two zero bytes instead of a key derivation,
  * `B2`, 48 bytes for that derivation, key id, seed (32), public key (32), and a checksum.
  */
-import { createHash, createPrivateKey, createPublicKey, type KeyObject, sign, verify } from 'node:crypto';
+import {
+  createHash,
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  type KeyObject,
+  randomBytes,
+  sign,
+  verify,
+} from 'node:crypto';
 import { PackError } from './error.ts';
 
 const ALGORITHM = 2;
@@ -71,6 +80,15 @@ export function parseSecretKey(text: string): MinisignKey {
   };
 }
 
+/** A new key, which nothing keeps, and its public half as `parsePublicKey` takes it. */
+export function generateKey(): { readonly secret: MinisignKey; readonly trusted: string } {
+  const { privateKey, publicKey } = generateKeyPairSync('ed25519');
+  const id = randomBytes(KEY_ID);
+  const bytes = Buffer.from(publicKey.export({ format: 'jwk' }).x ?? '', 'base64url');
+  const trusted = Buffer.concat([Buffer.from('Ed'), id, bytes]).toString('base64');
+  return { secret: { id: keyId(id), key: privateKey }, trusted };
+}
+
 /** The text of a signature file, prehashed as minisign does it today. */
 export function signWith({ id, key }: MinisignKey, message: Buffer, trustedComment: string): string {
   const head = Buffer.concat([Buffer.from('ED'), Buffer.from(id, 'hex').reverse()]);
@@ -91,35 +109,39 @@ export function signWith({ id, key }: MinisignKey, message: Buffer, trustedComme
 export function verifySignature(
   keys: readonly MinisignKey[],
   message: Buffer,
-  signatureFile: string,
+  signatureFile: Buffer,
 ): string {
   const signature = parseSignature(signatureFile);
-  const signer = keys.find(({ id }) => id === signature.keyId);
-  if (signer === undefined) {
+  // Ids are what the makers of keys say: two vendors can have the same one.
+  const signers = keys.filter(({ id }) => id === signature.keyId);
+  if (signers.length === 0) {
     throw new PackError(
       'untrusted-key',
       `it is signed by the key ${signature.keyId}, which is not trusted for this vendor: if it should be, add it to packs.trusted`,
     );
   }
   const { bytes, trustedComment, global, prehashed } = signature;
+  const signed = prehashed ? digest(message) : message;
   const commented = Buffer.concat([bytes, Buffer.from(trustedComment)]);
-  const good =
-    verify(null, prehashed ? digest(message) : message, signer.key, bytes) &&
-    verify(null, commented, signer.key, global);
-  if (good) return trustedComment;
+  const isGood = ({ key }: MinisignKey): boolean =>
+    verify(null, signed, key, bytes) && verify(null, commented, key, global);
+  if (signers.some(isGood)) return trustedComment;
   throw new PackError(
     'bad-signature',
     'its signature does not fit: pack.json or the signature was changed; get the pack again',
   );
 }
 
-function parseSignature(text: string): Signature {
-  const [untrusted = '', first = '', comment = '', last = '', ...rest] = text.replace(/\n$/, '').split('\n');
+function parseSignature(file: Buffer): Signature {
+  if (file.length > LONGEST) throw notASignature();
+  const [untrusted = '', first = '', comment = '', last = '', ...rest] = file
+    .toString('utf8')
+    .replace(/\n$/, '')
+    .split('\n');
   const bytes = decode(first);
   const global = decode(last);
   const algorithm = bytes?.toString('latin1', 0, ALGORITHM);
   if (
-    text.length > LONGEST ||
     rest.length > 0 ||
     !untrusted.startsWith('untrusted comment: ') ||
     !comment.startsWith(TRUSTED) ||
@@ -127,7 +149,7 @@ function parseSignature(text: string): Signature {
     global?.length !== SIGNATURE ||
     (algorithm !== 'ED' && algorithm !== 'Ed')
   ) {
-    throw new PackError('bad-signature', 'pack.json.minisig is no minisign signature: get the pack again');
+    throw notASignature();
   }
   return {
     prehashed: algorithm === 'ED',
@@ -137,6 +159,9 @@ function parseSignature(text: string): Signature {
     global,
   };
 }
+
+const notASignature = (): PackError =>
+  new PackError('bad-signature', 'pack.json.minisig is no minisign signature: get the pack again');
 
 const digest = (message: Buffer): Buffer => createHash('blake2b512').update(message).digest();
 

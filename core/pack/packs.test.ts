@@ -1,6 +1,15 @@
 /** Packs that real minisign signed, set up with the real detectors. */
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
@@ -13,9 +22,11 @@ import { StateDatabase } from '../store/database.ts';
 import { PackStore } from '../store/packs.ts';
 import { buildPack } from './build.ts';
 import { packArchive, readArchive, readContent } from './content.ts';
+import { parseSecretKey } from './minisign.ts';
 import { Packs } from './packs.ts';
 import { PackShelf } from './shelf.ts';
-import { writeTar } from './tar.ts';
+import { KNOWN_GOOD } from './trial.ts';
+import { verifyPack } from './verify.ts';
 
 const { signal } = new AbortController();
 const YEAR = 365 * 24 * 3600 * 1000;
@@ -80,21 +91,27 @@ function source(serial: number, files: Record<string, string> = {}, more: object
 }
 
 async function built(from: string, { secret }: Keys): Promise<string> {
-  await buildPack({ directory: from, key: readFileSync(secret, 'utf8'), output: `${from}.tar.zst` });
+  await buildPack({
+    directory: from,
+    key: parseSecretKey(readFileSync(secret, 'utf8')),
+    output: `${from}.tar.zst`,
+  });
   return `${from}.tar.zst`;
 }
 
 const packsWith = (keys: Keys, knownGood: readonly string[] = ['/bin/sh']): Packs =>
   new Packs({
-    shelf: new PackShelf(join(directory, 'state', 'packs')),
+    shelf: new PackShelf(join(directory, 'state', 'packs'), [{ vendor: 'acme', key: keys.trusted }]),
     store: new PackStore(database),
     plugins,
     trusted: [{ vendor: 'acme', key: keys.trusted }],
     knownGood,
-    builtIn: [],
+    builtIn: { files: [], problems: [] },
     clock: () => now,
-    logger: silent,
   });
+
+const verified = async (path: string, { trusted: key }: Keys) =>
+  verifyPack(await readContent(path), [{ vendor: 'acme', key }], now);
 
 const active = (): string | undefined => new PackStore(database).find('acme', 'rules')?.active.version;
 const signatures = (): string => plugins.detectors.map(({ instance }) => instance.engine.signatures).join();
@@ -138,11 +155,11 @@ signed('signs so that minisign finds it good', async () => {
   await built(from, keys);
   const told = execFileSync('minisign', ['-V', '-P', keys.trusted, '-m', join(from, 'pack.json')]);
   expect(told.toString()).toContain('acme/rules 1.1, serial 1');
-  expect((await packsWith(keys).verify(from)).trustedComment).toBe('acme/rules 1.1, serial 1');
+  expect((await verified(from, keys)).trustedComment).toBe('acme/rules 1.1, serial 1');
   execFileSync('minisign', ['-S', '-l', '-s', keys.secret, '-m', join(from, 'pack.json')], {
     stdio: 'ignore',
   });
-  expect((await packsWith(keys).verify(from)).manifest.serial).toBe(1);
+  expect((await verified(from, keys)).manifest.serial).toBe(1);
 });
 
 signed('makes the same archive of the same files', async () => {
@@ -180,7 +197,6 @@ signed('refuses what was changed after it was signed, byte by byte region', asyn
   const keys = makeKeys('acme');
   const good = source(1);
   await built(good, keys);
-  const packs = packsWith(keys);
   const changed = (change: (at: string) => void): string => {
     const at = mkdtempSync(join(directory, 'changed-'));
     cpSync(good, at, { recursive: true });
@@ -203,7 +219,7 @@ signed('refuses what was changed after it was signed, byte by byte region', asyn
     ['not-found', join(directory, 'nowhere')],
   ];
   for (const [code, path] of cases) {
-    await expect(packs.verify(path), code).rejects.toMatchObject({ code });
+    await expect(verified(path, keys), code).rejects.toMatchObject({ code });
   }
   const lines = readFileSync(join(good, 'pack.json.minisig'), 'utf8').split('\n');
   for (const line of [1, 3]) {
@@ -212,7 +228,7 @@ signed('refuses what was changed after it was signed, byte by byte region', asyn
       const other = text[at] === 'A' ? 'B' : 'A';
       const tampered = lines.with(line, text.slice(0, at) + other + text.slice(at + 1)).join('\n');
       const path = changed((to) => writeFileSync(join(to, 'pack.json.minisig'), tampered));
-      await expect(packs.verify(path)).rejects.toMatchObject({
+      await expect(verified(path, keys)).rejects.toMatchObject({
         code: expect.stringMatching(/^(bad-signature|untrusted-key)$/),
       });
     }
@@ -246,37 +262,77 @@ signed('closes what a scan holds only when the scan has ended', async () => {
   held[Symbol.dispose]();
 });
 
-const { zstdCompressSync } = await import('node:zlib');
-const tar = (...files: [string, string][]) =>
-  writeTar(files.map(([path, text]) => [path, Buffer.from(text)] as const));
-
-it.each([
-  ['a path that leads out', tar(['../evil', 'x'])],
-  ['an absolute path', tar(['/etc/evil', 'x'])],
-  ['a hidden way out', tar(['a/../../evil', 'x'])],
-  ['two entries of a name', tar(['a', 'x'], ['a', 'y'])],
-  ['a symbolic link', retyped('2')],
-  ['a hard link', retyped('1')],
-  ['a device', retyped('3')],
-  ['a sparse file', retyped('S')],
-  ['a pax header', retyped('x')],
-  ['a truncated tar', tar(['a', 'x']).subarray(0, 512)],
-  ['no end', tar(['a', 'x']).subarray(0, 1024)],
-])('refuses an archive with %s', async (_, bytes) => {
-  await expect(readArchive(zstdCompressSync(bytes))).rejects.toMatchObject({ code: 'malformed' });
+signed('takes only what is newer by itself, so that what was rolled back stays so', async () => {
+  const keys = makeKeys('acme');
+  const packs = packsWith(keys);
+  const [first, second] = [await built(source(1), keys), await built(source(2), keys)];
+  expect(await packs.update(first, signal)).toMatchObject({ active: { version: '1.1' } });
+  expect(await packs.update(second, signal)).toMatchObject({ before: { version: '1.1' } });
+  await packs.rollback('acme', 'rules', signal);
+  expect(await packs.update(second, signal)).toBeUndefined();
+  expect(await packs.update(first, signal)).toBeUndefined();
+  expect(active()).toBe('1.1');
+  const other = await built(source(2, { 'rules/more.yar': 'rule More { condition: false }' }), keys);
+  await expect(packs.update(other, signal)).rejects.toMatchObject({ code: 'serial-went-back' });
 });
 
-it('refuses a truncated archive and one that unpacks to too much', async () => {
-  const whole = zstdCompressSync(tar(['a', 'x'.repeat(10_000)]));
-  await expect(readArchive(whole.subarray(0, whole.length - 5))).rejects.toMatchObject({ code: 'malformed' });
-  const bomb = zstdCompressSync(Buffer.alloc(257 * 1024 * 1024));
-  await expect(readArchive(bomb)).rejects.toMatchObject({ code: 'too-large' });
+signed('leaves out what was damaged on disk, and mends it', async () => {
+  const keys = makeKeys('acme');
+  const packs = packsWith(keys);
+  const archive = await built(source(1), keys);
+  await packs.install(archive, signal);
+  const [version] = readdirSync(join(directory, 'state/packs/acme/rules'));
+  rmSync(join(directory, 'state/packs/acme/rules', version ?? '', 'rules/marker.yar'));
+  await packs.reload();
+  expect(plugins.detectors).toEqual([]);
+  expect(await packs.problems()).toMatchObject([{ message: /damaged and not in use: install it again/ }]);
+  await packs.install(archive, signal);
+  expect([plugins.detectors.length, await packs.problems()]).toEqual([1, []]);
 });
 
-function retyped(type: string): Buffer {
-  const bytes = Buffer.from(tar(['a', '']));
-  bytes.write(type, 156);
-  const sum = bytes.subarray(0, 512).reduce((all, byte, at) => all + (at >= 148 && at < 156 ? 32 : byte), 0);
-  bytes.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148);
-  return bytes;
-}
+signed('uses no pack whose key is trusted no more, and does not go back to one', async () => {
+  const keys = makeKeys('acme');
+  const packs = packsWith(keys);
+  await packs.install(await built(source(1), keys), signal);
+  await packs.install(await built(source(2), keys), signal);
+  const later = packsWith(makeKeys('newer'));
+  await later.reload();
+  expect(plugins.detectors).toEqual([]);
+  expect(await later.problems()).toMatchObject([{ message: /not in use: it is signed by the key/ }]);
+  await expect(later.rollback('acme', 'rules', signal)).rejects.toMatchObject({ code: 'untrusted-key' });
+  expect(active()).toBe('1.2');
+});
+
+signed("is not led astray by another vendor's key of the same id", async () => {
+  const keys = makeKeys('acme');
+  const bytes = Buffer.from(keys.trusted, 'base64');
+  const twin = Buffer.concat([
+    bytes.subarray(0, 10),
+    Buffer.from(makeKeys('b').trusted, 'base64').subarray(10),
+  ]);
+  const trusted = [
+    { vendor: 'other', key: twin.toString('base64') },
+    { vendor: 'acme', key: keys.trusted },
+  ];
+  const content = await readContent(await built(source(1), keys));
+  expect(verifyPack(content, trusted, now).manifest.vendor).toBe('acme');
+  expect(() => verifyPack(content, trusted.slice(0, 1), now)).toThrow(
+    expect.objectContaining({ code: 'bad-signature' }),
+  );
+});
+
+signed('finds that libc is flagged before anything is in use', async () => {
+  const keys = makeKeys('acme');
+  const packs = packsWith(keys, KNOWN_GOOD);
+  const rule = 'rule Libc { strings: $a = "GNU C Library" condition: uint32(0) == 0x464c457f and $a }';
+  const from = await built(source(1, { 'rules/libc.yar': rule }), keys);
+  await expect(packs.install(from, signal)).rejects.toMatchObject({
+    code: 'flags-known-good',
+    message: expect.stringMatching(/Libc .* known to be good, .*libc\.so\.6/),
+  });
+  expect([active(), plugins.detectors, readdirSync(join(directory, 'state/packs/acme/rules'))]).toEqual([
+    undefined,
+    [],
+    [],
+  ]);
+});

@@ -1,11 +1,12 @@
 /** Packs of signatures: verified, tried apart, and only then used. */
-import type { Logger, SignatureFile, SignatureProblem } from '../api/index.ts';
+import { dirname } from 'node:path';
+import type { SignatureFile, SignatureProblem } from '../api/index.ts';
 import { PluginError } from '../api/index.ts';
 import type { PluginRegistry } from '../plugin/registry.ts';
 import type { PackRecord, PackStore, PackVersion } from '../store/packs.ts';
-import { type PackContent, readContent } from './content.ts';
+import { readContent } from './content.ts';
 import { PackError } from './error.ts';
-import { type PackShelf, signatureFiles } from './shelf.ts';
+import { type ActivePack, type PackShelf, signatureFiles } from './shelf.ts';
 import { tryPack } from './trial.ts';
 import { type TrustedKey, type VerifiedPack, verifyPack } from './verify.ts';
 
@@ -17,9 +18,8 @@ export interface PackParts {
   /** Files of the host in which no pack may find anything. */
   readonly knownGood: readonly string[];
   /** What comes with Lazaret itself. */
-  readonly builtIn: readonly SignatureFile[];
+  readonly builtIn: ActivePack;
   readonly clock: () => number;
-  readonly logger: Logger;
 }
 
 /** What was done with a pack. */
@@ -43,22 +43,27 @@ export class Packs {
     return this.parts.store.list();
   }
 
-  /** Whether a pack would be installed, but for its trial. Throws PackError. */
-  async verify(path: string): Promise<VerifiedPack> {
-    return this.check(await readContent(path));
-  }
-
   /** Verifies, tries and uses a pack, an archive or a directory. Throws PackError, and then all is as before. */
   install(path: string, signal: AbortSignal): Promise<PackChange> {
     return this.inTurn(async () => {
-      const pack = this.check(await readContent(path));
-      const { vendor, id } = pack.manifest;
-      const known = this.parts.store.find(vendor, id);
-      const active = versionOf(pack);
-      const change = { vendor, id, active, ...(known && { before: known.active }) };
-      if (known?.active.digest === active.digest) await this.parts.shelf.put(pack);
-      else await this.replace(pack, known, signal);
-      return change;
+      const pack = await this.verify(path);
+      const known = this.known(pack);
+      checkSerial(pack, known);
+      return this.use(pack, known, signal);
+    });
+  }
+
+  /**
+   * As `install`, but takes only what is newer than all that was installed, so that what was rolled back stays
+   * so; undefined when it is not.
+   */
+  update(path: string, signal: AbortSignal): Promise<PackChange | undefined> {
+    return this.inTurn(async () => {
+      const pack = await this.verify(path);
+      const known = this.known(pack);
+      if (known && pack.manifest.serial < known.highestSerial) return undefined;
+      checkSerial(pack, known);
+      return pack.manifest.serial === known?.highestSerial ? undefined : this.use(pack, known, signal);
     });
   }
 
@@ -92,17 +97,37 @@ export class Packs {
 
   /** What is wrong with active packs: expired, damaged. */
   async problems(): Promise<readonly SignatureProblem[]> {
-    const { store, shelf, clock } = this.parts;
+    const { store, shelf, clock, builtIn } = this.parts;
     const active = await Promise.all(store.list().map((record) => shelf.activate(record, clock())));
-    return active.flatMap(({ problems }) => problems);
+    return [builtIn, ...active].flatMap(({ problems }) => problems);
   }
 
-  private check(content: PackContent): VerifiedPack {
-    const { trusted, clock, store } = this.parts;
-    const pack = verifyPack(content, trusted, clock());
-    const { vendor, id, serial } = pack.manifest;
-    checkSerial(serial, pack.digest, store.find(vendor, id));
-    return pack;
+  private async verify(path: string): Promise<VerifiedPack> {
+    const { trusted, clock } = this.parts;
+    return verifyPack(await readContent(path), trusted, clock());
+  }
+
+  private known({ manifest: { vendor, id } }: VerifiedPack): PackRecord | undefined {
+    return this.parts.store.find(vendor, id);
+  }
+
+  private async use(
+    pack: VerifiedPack,
+    known: PackRecord | undefined,
+    signal: AbortSignal,
+  ): Promise<PackChange> {
+    const { vendor, id } = pack.manifest;
+    const active = versionOf(pack);
+    if (known?.active.digest === active.digest) await this.mend(pack);
+    else await this.replace(pack, known, signal);
+    return { vendor, id, active, ...(known && { before: known.active }) };
+  }
+
+  /** What is in use already was tried then; its files may have been damaged since. */
+  private async mend(pack: VerifiedPack): Promise<void> {
+    const { shelf, store, plugins } = this.parts;
+    await shelf.put(pack);
+    await plugins.renew(await this.filesOf(store.list())).catch(asPackError);
   }
 
   private async replace(
@@ -132,7 +157,7 @@ export class Packs {
         throw new PackError('no-detector', 'no plugin that is in use takes its files: enable one that does');
       }
       const instances = detectors.map(({ instance }) => instance);
-      await tryPack({ manifest, files, place }, instances, this.parts.knownGood, signal);
+      await tryPack({ manifest, place, scratch: dirname(place) }, instances, this.parts.knownGood, signal);
     } finally {
       await Promise.all(detectors.map(({ instance }) => instance.close()));
     }
@@ -154,7 +179,7 @@ export class Packs {
 
   private async filesOf(records: readonly PackRecord[]): Promise<readonly SignatureFile[]> {
     const { shelf, clock, builtIn } = this.parts;
-    return [...builtIn, ...(await activeFiles(shelf, records, clock()))];
+    return [...builtIn.files, ...(await activeFiles(shelf, records, clock()))];
   }
 
   private inTurn<T>(work: () => Promise<T>): Promise<T> {
@@ -175,7 +200,9 @@ export async function activeFiles(
   return active.flatMap(({ files }) => files);
 }
 
-function checkSerial(serial: number, digest: string, known: PackRecord | undefined): void {
+/** Throws PackError `serial-went-back`. `known`: what is installed of that pack. */
+export function checkSerial({ manifest, digest }: VerifiedPack, known: PackRecord | undefined): void {
+  const { serial } = manifest;
   if (known === undefined || serial > known.highestSerial) return;
   const kept = [known.active, known.previous].find((version) => version?.serial === serial);
   if (serial === known.highestSerial && kept?.digest === digest) return;
@@ -185,7 +212,7 @@ function checkSerial(serial: number, digest: string, known: PackRecord | undefin
   );
 }
 
-const versionOf = ({ manifest, digest }: VerifiedPack): PackVersion => ({
+export const versionOf = ({ manifest, digest }: VerifiedPack): PackVersion => ({
   serial: manifest.serial,
   version: manifest.version,
   digest,

@@ -9,8 +9,9 @@ import { dirname, join } from 'node:path';
 import type { SignatureFile, SignatureProblem } from '../api/index.ts';
 import type { PackRecord, PackVersion } from '../store/packs.ts';
 import { readContent } from './content.ts';
+import { PackError } from './error.ts';
 import { fits, type Manifest } from './manifest.ts';
-import { type VerifiedPack, verifyUnsigned } from './verify.ts';
+import { checkSigner, type TrustedKey, type VerifiedPack, verifyUnsigned } from './verify.ts';
 
 const INCOMING = '.incoming-';
 
@@ -22,40 +23,55 @@ export interface ActivePack {
 
 export class PackShelf {
   private readonly directory: string;
+  private readonly trusted: readonly TrustedKey[];
 
-  constructor(directory: string) {
+  constructor(directory: string, trusted: readonly TrustedKey[]) {
     this.directory = directory;
+    this.trusted = trusted;
   }
 
   place(vendor: string, id: string, { serial, digest }: Pick<PackVersion, 'serial' | 'digest'>): string {
     return join(this.directory, vendor, id, `${serial}-${digest.slice(0, 16)}`);
   }
 
-  /** Puts a verified pack where its place is. Rejects with the error of the file system, leaving nothing. */
+  /**
+   * Puts a verified pack where its place is; one that lies there whole stays, as it may be in use. Rejects with
+   * the error of the file system, leaving nothing.
+   */
   async put({ manifest, digest, content }: VerifiedPack): Promise<string> {
     const place = this.place(manifest.vendor, manifest.id, { serial: manifest.serial, digest });
+    if ((await readPlace(place).catch(() => undefined))?.digest === digest) return place;
     const incoming = join(this.directory, `${INCOMING}${randomUUID()}`);
     try {
       await mkdir(incoming, { recursive: true, mode: 0o700 });
       for (const [path, bytes] of content) await writeDurably(join(incoming, path), bytes);
-      await mkdir(dirname(place), { recursive: true, mode: 0o700 });
-      await rm(place, { recursive: true, force: true });
+      const directories = new Set([...content.keys()].map((path) => dirname(join(incoming, path))));
+      for (const directory of [...directories, incoming]) await syncDirectory(directory);
+      const parent = dirname(place);
+      await mkdir(parent, { recursive: true, mode: 0o700 });
+      await remove(place);
       await rename(incoming, place);
-      await syncDirectory(dirname(place));
+      for (const directory of [parent, dirname(parent), this.directory]) await syncDirectory(directory);
       return place;
     } finally {
-      await rm(incoming, { recursive: true, force: true });
+      await remove(incoming);
     }
   }
 
-  /** An installed pack, every hash checked again. Throws PackError when it was damaged. */
+  /**
+   * An installed pack, every hash checked again, and that its vendor's key is trusted still. Throws PackError;
+   * `untrusted-key` when the key was taken out of the configuration.
+   */
   async read({ vendor, id }: Pick<PackRecord, 'vendor' | 'id'>, version: PackVersion): Promise<VerifiedPack> {
-    const pack = verifyUnsigned(await readContent(this.place(vendor, id, version)));
-    if (pack.digest === version.digest) return pack;
-    throw new Error('its manifest is not the one that was installed');
+    const pack = await readPlace(this.place(vendor, id, version));
+    if (pack.digest !== version.digest) {
+      throw new PackError('wrong-hash', 'its manifest is not the one that was installed');
+    }
+    checkSigner(vendor, pack.content, this.trusted);
+    return pack;
   }
 
-  /** A damaged pack is left out, an expired one used; either is a problem. */
+  /** A damaged pack, or one whose key is trusted no more, is left out; an expired one is used. All are problems. */
   async activate(record: PackRecord, now: number): Promise<ActivePack> {
     const { vendor, id, active } = record;
     try {
@@ -63,9 +79,7 @@ export class PackShelf {
       const files = signatureFiles(manifest, this.place(vendor, id, active));
       return { files, problems: expiryProblems(manifest, now) };
     } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
-      const message = `the pack is damaged and not in use: ${why}; install it again`;
-      return { files: [], problems: [{ file: `${vendor}/${id}`, message }] };
+      return { files: [], problems: [{ file: `${vendor}/${id}`, message: whyLeftOut(error) }] };
     }
   }
 
@@ -90,6 +104,16 @@ export class PackShelf {
   }
 }
 
+const readPlace = async (place: string): Promise<VerifiedPack> => verifyUnsigned(await readContent(place));
+
+function whyLeftOut(error: unknown): string {
+  if (error instanceof PackError && error.code === 'untrusted-key') {
+    return `the pack is not in use: ${error.message}`;
+  }
+  const why = error instanceof Error ? error.message : String(error);
+  return `the pack is damaged and not in use: install it again (${why})`;
+}
+
 /** The files that detectors are handed, as they lie in `place`. */
 export const signatureFiles = (manifest: Manifest, place: string): SignatureFile[] =>
   manifest.files.flatMap((file) => {
@@ -101,7 +125,8 @@ export const signatureFiles = (manifest: Manifest, place: string): SignatureFile
 
 function expiryProblems({ vendor, id, expires }: Manifest, now: number): SignatureProblem[] {
   if (Date.parse(expires) > now) return [];
-  return [{ file: `${vendor}/${id}`, message: `the pack expired on ${expires}: install a newer release` }];
+  const message = `the pack expired on ${expires} and is used all the same: install a newer release`;
+  return [{ file: `${vendor}/${id}`, message }];
 }
 
 async function writeDurably(path: string, bytes: Buffer): Promise<void> {

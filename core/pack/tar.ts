@@ -4,7 +4,8 @@
  * at 257, a prefix of the name at 345), then its bytes filled up to 512; two empty blocks end it.
  *
  * Only what a pack needs is read: regular files, and directories, which say nothing. Links, devices, sparse
- * files and the extensions of GNU and pax are refused rather than understood.
+ * files and the extensions of GNU and pax are refused rather than understood. GNU tar writes no extension for
+ * short names; its magic is `ustar` and two spaces, and what it has at 345 is no prefix.
  */
 import { PackError } from './error.ts';
 
@@ -39,15 +40,23 @@ export function* readTar(archive: Buffer): Generator<TarFile> {
 
 function readHeader(header: Buffer): { path: string; size: number; type: 'file' | 'directory' } {
   if (octal(header, 148, 8) !== checksum(header)) throw malformed('a header with a wrong checksum');
-  if (header.toString('latin1', 257, 262) !== 'ustar') throw malformed('a header that is not ustar');
-  const prefix = string(header, 345, PREFIX);
+  const magic = header.toString('latin1', 257, 265);
+  if (magic !== POSIX && magic !== GNU) throw malformed('a header that is not ustar');
+  const prefix = magic === POSIX ? string(header, 345, PREFIX) : '';
   const name = string(header, 0, NAME);
   const path = (prefix === '' ? name : `${prefix}/${name}`).replace(/^\.\//, '');
-  const type = TYPES[header.toString('latin1', 156, 157)];
-  if (type === undefined) throw malformed(`an entry that is no regular file, ${JSON.stringify(path)}`);
+  const flag = header.toString('latin1', 156, 157);
+  const type = TYPES[flag];
+  if (type === undefined)
+    throw EXTENSIONS.has(flag) ? extended() : malformed(`${JSON.stringify(path)}, which is no regular file`);
   return { path, size: octal(header, 124, 12), type };
 }
 
+const POSIX = 'ustar\x0000';
+const GNU = 'ustar  \0';
+
+/** Long names and attributes, as GNU (`L`, `K`) and pax (`x`, `g`) have them. */
+const EXTENSIONS = new Set(['L', 'K', 'x', 'g']);
 const TYPES: Readonly<Record<string, 'file' | 'directory' | undefined>> = {
   '0': 'file',
   '\0': 'file',
@@ -73,7 +82,7 @@ function header(path: string, size: number): Buffer {
   block.write(`${size.toString(8).padStart(11, '0')}\0`, 124);
   block.write('00000000000\0', 136);
   block.write('0', 156);
-  block.write('ustar\x0000', 257, 'latin1');
+  block.write(POSIX, 257, 'latin1');
   block.write(prefix, 345, PREFIX, 'latin1');
   block.write(`${checksum(block).toString(8).padStart(6, '0')}\0 `, 148);
   return block;
@@ -108,7 +117,17 @@ function string(block: Buffer, at: number, length: number): string {
   return bytes.toString('latin1', 0, end < 0 ? length : end);
 }
 
-const isEmpty = (bytes: Buffer): boolean => bytes.every((byte) => byte === 0);
+/** What an archive ends with may be long: a loop, where a call for each byte would take seconds. */
+function isEmpty(bytes: Buffer): boolean {
+  for (let at = 0; at < bytes.length; at++) if (bytes[at] !== 0) return false;
+  return true;
+}
+
+const extended = (): PackError =>
+  new PackError(
+    'malformed',
+    'the archive has names or attributes as only GNU or pax tar writes them: make it with lazaret pack build, or with tar --format=ustar',
+  );
 
 const malformed = (what: string): PackError =>
   new PackError(

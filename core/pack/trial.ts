@@ -4,10 +4,10 @@
  */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { realpath, stat } from 'node:fs/promises';
+import { mkdtempDisposable, readFile, realpath, stat, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import type { Detection, Detector, FileSubject, SignatureFile } from '../api/index.ts';
+import type { Detection, Detector, FileSubject } from '../api/index.ts';
 import { PackError } from './error.ts';
 import type { Manifest } from './manifest.ts';
 
@@ -42,14 +42,15 @@ export const KNOWN_GOOD: readonly string[] = [
 
 export interface Candidate {
   readonly manifest: Manifest;
-  readonly files: readonly SignatureFile[];
   /** Where its files lie. */
   readonly place: string;
+  /** A directory for samples that are stored encoded, while they are looked at. */
+  readonly scratch: string;
 }
 
 /** Throws PackError: `bad-signatures`, `test-failed`, `flags-known-good`. */
 export async function tryPack(
-  { manifest, place }: Candidate,
+  candidate: Candidate,
   detectors: readonly Detector[],
   knownGood: readonly string[],
   signal: AbortSignal,
@@ -62,7 +63,7 @@ export async function tryPack(
       `${problem.file}${line}: ${problem.message}: ask its vendor for a corrected pack`,
     );
   }
-  await runTests(manifest, place, detectors, signal);
+  await runTests(candidate, detectors, signal);
   for (const path of await present(knownGood)) {
     const [found] = await detect(path, detectors, signal);
     if (found === undefined) continue;
@@ -74,13 +75,15 @@ export async function tryPack(
 }
 
 async function runTests(
-  { tests }: Manifest,
-  place: string,
+  { manifest: { tests }, place, scratch }: Candidate,
   detectors: readonly Detector[],
   signal: AbortSignal,
 ): Promise<void> {
-  for (const { sample, expect, signature } of tests) {
-    const names = (await detect(join(place, sample), detectors, signal)).map(({ name }) => name);
+  await using decoded = await mkdtempDisposable(join(scratch, 'samples-'));
+  for (const { sample, encoding, expect, signature } of tests) {
+    const stored = join(place, sample);
+    const path = encoding === undefined ? stored : await decode(stored, sample, decoded.path);
+    const names = (await detect(path, detectors, signal)).map(({ name }) => name);
     const found = signature === undefined ? names.length > 0 : names.includes(signature);
     if (found === (expect === 'detected')) continue;
     const said = names.length === 0 ? 'nothing is found' : `${names.join(', ')} is found`;
@@ -90,6 +93,21 @@ async function runTests(
       `its test of ${sample} fails: it should be ${expected}, and ${said}: ask its vendor for a corrected pack`,
     );
   }
+}
+
+/** Where a sample then lies that is stored in base64. */
+async function decode(stored: string, sample: string, directory: string): Promise<string> {
+  const text = (await readFile(stored, 'latin1')).replaceAll(/\s/g, '');
+  const bytes = Buffer.from(text, 'base64');
+  if (bytes.toString('base64') !== text) {
+    throw new PackError(
+      'test-failed',
+      `its sample ${sample} is not in base64: ask its vendor for a corrected pack`,
+    );
+  }
+  const path = join(directory, basename(sample));
+  await writeFile(path, bytes);
+  return path;
 }
 
 async function present(paths: readonly string[]): Promise<Set<string>> {

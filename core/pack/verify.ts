@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import type { PackContent } from './content.ts';
 import { PackError } from './error.ts';
 import { MANIFEST, type Manifest, parseManifest, SIGNATURE } from './manifest.ts';
-import { type MinisignKey, parsePublicKey, verifySignature } from './minisign.ts';
+import { parsePublicKey, verifySignature } from './minisign.ts';
 
 /** A key that signs the packs of one vendor. */
 export interface TrustedKey {
@@ -27,21 +27,26 @@ export interface VerifiedPack {
  */
 export function verifyPack(content: PackContent, trusted: readonly TrustedKey[], now: number): VerifiedPack {
   const bytes = manifestOf(content);
-  const signature = content.get(SIGNATURE);
-  if (signature === undefined) {
-    throw new PackError(
-      'unsigned',
-      `it has no ${SIGNATURE}: its vendor signs it with minisign -S -m ${MANIFEST}`,
-    );
-  }
-  const keys = trusted.map(({ vendor, key }) => ({ vendor, ...parsePublicKey(key) }));
-  const trustedComment = verifySignature(keys, bytes, signature.toString('utf8'));
+  const signature = signatureOf(content);
+  verifySignature(
+    trusted.map(({ key }) => parsePublicKey(key)),
+    bytes,
+    signature,
+  );
   const manifest = parseManifest(bytes);
-  // Again with the keys of that vendor alone: another vendor's key does not sign for it.
-  verifySignature(keysOf(keys, manifest.vendor), bytes, signature.toString('utf8'));
+  const trustedComment = checkSigner(manifest.vendor, content, trusted);
   checkFiles(manifest, content);
   checkExpiry(manifest, now);
   return { manifest, digest: sha256(bytes), content, trustedComment };
+}
+
+/**
+ * What the vendor said when it signed. Another vendor's key does not sign for it. Throws PackError: `unsigned`,
+ * `bad-signature`, `untrusted-key`.
+ */
+export function checkSigner(vendor: string, content: PackContent, trusted: readonly TrustedKey[]): string {
+  const keys = trusted.filter((one) => one.vendor === vendor).map(({ key }) => parsePublicKey(key));
+  return verifySignature(keys, manifestOf(content), signatureOf(content));
 }
 
 /** A pack that is trusted for where it lies, not for a signature. Throws as `verifyPack` does for the rest. */
@@ -58,10 +63,14 @@ function manifestOf(content: PackContent): Buffer {
   throw new PackError('malformed', `it has no ${MANIFEST} at its top: it is not a pack`);
 }
 
-const keysOf = (
-  keys: readonly (MinisignKey & { readonly vendor: string })[],
-  wanted: string,
-): readonly MinisignKey[] => keys.filter(({ vendor }) => vendor === wanted);
+function signatureOf(content: PackContent): Buffer {
+  const bytes = content.get(SIGNATURE);
+  if (bytes) return bytes;
+  throw new PackError(
+    'unsigned',
+    `it has no ${SIGNATURE}: its vendor signs it with minisign -S -m ${MANIFEST}`,
+  );
+}
 
 function checkFiles(manifest: Manifest, content: PackContent): void {
   const listed = new Set(manifest.files.map(({ path }) => path));

@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Answer, Detector, FileSubject, Subject } from '../api/index.ts';
+import { AnswerKeys } from './answer-keys.ts';
+import { HeldAnswers, SharedAnswers } from './answers.ts';
 import { type ContentItem, ContentJudge, type Judged } from './contents.ts';
 import { Detection } from './detect.ts';
 import type { Fetched } from './fetch.ts';
@@ -40,7 +42,18 @@ function evilDetector(): { detector: Detector; shown: Subject[] } {
 
 async function judgeAll(groups: Fetched<ContentItem>[][]) {
   const { detector, shown } = evilDetector();
-  const judge = new ContentJudge(new Detection([{ id: 'evil', detector }]), 2, 1024);
+  const other = evilDetector();
+  const detectors = [
+    { id: 'evil', detector },
+    { id: 'other', detector: other.detector },
+  ];
+  const parts = {
+    detection: new Detection(detectors),
+    keys: new AnswerKeys(detectors),
+    clean: new HeldAnswers(),
+    shared: new SharedAnswers(),
+  };
+  const judge = new ContentJudge(parts, 2, 1024);
   async function* source(): AsyncGenerator<Fetched<ContentItem>[]> {
     yield* groups;
   }
@@ -48,7 +61,7 @@ async function judgeAll(groups: Fetched<ContentItem>[][]) {
   const states = Object.fromEntries(
     judged.map(({ item: { facts }, verdict }) => [facts.path, verdict.state]),
   );
-  return { states, shown, judged };
+  return { states, shown, shownToOther: other.shown, judged };
 }
 
 describe('judging contents', () => {
@@ -68,16 +81,21 @@ describe('judging contents', () => {
   });
 
   it('does not take the verdict of one detector for that of another', async () => {
-    const { shown } = await judgeAll([
+    const { shown, shownToOther } = await judgeAll([
       [fetched('/a', 'good', '+evil'), fetched('/b', 'good', '+other+evil')],
     ]);
-    expect(shown).toHaveLength(2);
+    expect([shown.length, shownToOther.length]).toEqual([1, 1]);
   });
 
   it('passes on what was not fetched as unscanned', async () => {
     const { judged, shown } = await judgeAll([[{ item: item('/gone'), unscanned: 'vanished' }]]);
     expect(judged).toEqual([
-      { item: item('/gone'), verdict: { state: 'unscanned', unfinished: { reason: 'vanished' } } },
+      {
+        item: item('/gone'),
+        verdict: { state: 'unscanned', unfinished: { reason: 'vanished' } },
+        isKept: false,
+        starts: [],
+      },
     ]);
     expect(shown).toEqual([]);
   });

@@ -38,7 +38,9 @@ describe('a listing', () => {
       ],
     });
     expect(
-      listed.flatMap(({ files }) => files.map(({ path, facts }) => [path.bytes.toString('latin1'), facts])),
+      listed.flatMap(({ line }) =>
+        (line?.files ?? []).map(({ path, facts }) => [path.bytes.toString('latin1'), facts]),
+      ),
     ).toEqual([
       ['/top', { path: '/top', size: 5, mtime: '1.000000000', mode: 0o100600, uid: 10, gid: 20 }],
       [
@@ -58,7 +60,7 @@ describe('a listing', () => {
       ],
       limit: 'depth',
     });
-    expect(listed.flatMap(({ missed }) => missed)).toEqual([
+    expect(listed.flatMap(({ missed = [] }) => missed)).toEqual([
       { path: '/x\\x1b', reason: 'vanished', detail: 'why' },
       { path: '/x\\x1b', reason: 'unreadable', detail: 'why' },
       { path: '/x\\x1b', reason: 'unreadable', detail: 'why' },

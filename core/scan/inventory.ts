@@ -1,6 +1,6 @@
-import { type FileEntry, GuestPath, type InventoryLine } from '../../protocol/index.ts';
+import { type FileEntry, GuestPath } from '../../protocol/index.ts';
 import type { FileFacts } from '../api/index.ts';
-import type { GuestSession } from '../channel/session.ts';
+import type { GuestSession, KnownLines, ListedLine } from '../channel/session.ts';
 import type { Unscanned } from './report.ts';
 
 /** One regular file as the listing saw it. */
@@ -9,10 +9,27 @@ export interface FileItem {
   readonly facts: FileFacts;
 }
 
-/** What one line of the listing told: files to be looked at, and places that could not be listed. */
+export type ListedFile = FileItem & { readonly entry: FileEntry };
+
+/** One line of the listing that tells of files. */
+export interface FileLine {
+  readonly directory: GuestPath;
+  readonly dev: string;
+  /** Stands for all that the line says: 32 hex digits. */
+  readonly digest: string;
+  readonly files: readonly ListedFile[];
+}
+
+/** What one line of the listing told. */
 export interface Listed {
-  readonly files: readonly FileItem[];
-  readonly missed: readonly Unscanned[];
+  /** Files to be looked at. */
+  readonly line?: FileLine;
+  /** Digests of lines that are as they were. */
+  readonly known?: readonly string[];
+  /** Places that could not be listed. */
+  readonly missed?: readonly Unscanned[];
+  /** It ended at a limit: there is more that was not seen. */
+  readonly isCut?: boolean;
 }
 
 export interface InventoryPolicy {
@@ -24,40 +41,43 @@ export interface InventoryPolicy {
   readonly maxSeconds: number;
 }
 
+/** The files of a guest; of lines that are among the `known` ones, their digests alone. */
 export async function* listFiles(
   session: GuestSession,
   policy: InventoryPolicy,
   signal: AbortSignal,
+  known?: KnownLines,
 ): AsyncGenerator<Listed> {
   const request = {
     ...policy,
     roots: policy.roots.map((path) => path.wire),
     excludes: policy.excludes.map((path) => path.wire),
   };
-  for await (const line of session.listFiles(request, signal)) yield readLine(line);
+  for await (const line of session.listFiles(request, signal, known)) yield readLine(line);
 }
 
-function readLine(line: InventoryLine): Listed {
+function readLine(line: ListedLine): Listed {
   switch (line.type) {
     case 'directory': {
       const directory = GuestPath.of(line.path);
-      return { files: line.files.map((entry) => readEntry(directory, entry)), missed: [] };
+      const files = line.files.map((entry) => readEntry(directory, entry));
+      return { line: { directory, dev: line.dev, digest: line.digest, files } };
     }
+    case 'known':
+      return { known: line.digests };
     case 'fault': {
       const reason = line.fault === 'vanished' ? 'vanished' : 'unreadable';
-      return {
-        files: [],
-        missed: [{ path: GuestPath.of(line.path).display(), reason, detail: line.detail }],
-      };
+      return { missed: [{ path: GuestPath.of(line.path).display(), reason, detail: line.detail }] };
     }
     case 'end':
-      return { files: [], missed: line.limit ? [cutShort(line.limit)] : [] };
+      return line.limit ? { missed: [cutShort(line.limit)], isCut: true } : {};
   }
 }
 
-function readEntry(directory: GuestPath, [name, , size, mtime, , mode, uid, gid]: FileEntry): FileItem {
+function readEntry(directory: GuestPath, entry: FileEntry): ListedFile {
+  const [name, , size, mtime, , mode, uid, gid] = entry;
   const path = directory.child(name);
-  return { path, facts: { path: path.display(), size, mtime, mode, uid, gid } };
+  return { path, facts: { path: path.display(), size, mtime, mode, uid, gid }, entry };
 }
 
 /** What lies past the limit was not even seen, so the guest as a whole is not clean. */

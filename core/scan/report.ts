@@ -9,6 +9,8 @@ export interface ScanRequest {
   readonly mode: Mode;
   /** Show the plan and do nothing. */
   readonly dryRun: boolean;
+  /** Look at everything, whatever is known from before. */
+  readonly fresh: boolean;
   /** Where to look; the whole guest is `/`. */
   readonly roots: readonly GuestPath[];
 }

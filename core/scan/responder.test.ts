@@ -21,7 +21,7 @@ const commandsOf = ({ session }: ScriptedScan) => session.commands.map(({ instru
 describe('a finding', () => {
   it('is answered in the order of its steps, by what it was when it was opened', async () => {
     const scan = await scanOf({ files: [EVIL], processes: [runs(7, EVIL.path), runs(8, '/bin/other')] });
-    const { findings } = await scan.run('contain');
+    const { findings } = await scan.run({ mode: 'contain' });
     expect(scan.session.commands.map(({ instruction }) => instruction)).toMatchObject([
       { name: 'stop:process', target: { pid: 7, start: '5' } },
       { name: 'contain:file', target: { path: '/tmp/evil', dev: DEVICE, ino: inodeOf('/tmp/evil') } },
@@ -42,7 +42,7 @@ describe('a finding', () => {
         return { code: 'done' };
       },
     });
-    await scan.run('contain');
+    await scan.run({ mode: 'contain' });
     expect(seen).toEqual([1, undefined, 1]);
   });
 
@@ -50,7 +50,7 @@ describe('a finding', () => {
     'that the guest did not answer (%s) is failed, with what the guest said',
     async (code) => {
       const scan = await scanOf({ files: [EVIL], send: async () => ({ code, detail: 'so it is' }) });
-      const { findings } = await scan.run('contain');
+      const { findings } = await scan.run({ mode: 'contain' });
       expect(findings).toMatchObject([
         { response: 'failed', reason: `the guest did not contain the file: ${code} (so it is)` },
       ]);
@@ -64,7 +64,7 @@ describe('a finding', () => {
       processes: [runs(7, EVIL.path)],
       send: async ({ instruction }) => ({ code: instruction.name === 'stop:process' ? 'failed' : 'done' }),
     });
-    const { findings } = await scan.run('contain');
+    const { findings } = await scan.run({ mode: 'contain' });
     expect(commandsOf(scan).slice(0, 2)).toEqual(['stop:process', 'contain:file']);
     expect(findings.find(({ subject }) => subject.kind === 'file')).toMatchObject({
       response: 'failed',
@@ -79,7 +79,7 @@ describe('a finding', () => {
         throw new ChannelError('silent', 'nothing came');
       },
     });
-    const { findings } = await scan.run('contain');
+    const { findings } = await scan.run({ mode: 'contain' });
     expect(findings).toMatchObject([{ response: 'failed', reason: expect.stringContaining('asked again') }]);
     expect(scan.journal.list()).toHaveLength(1);
     expect(scan.journal.list()[0]).not.toHaveProperty('outcome');
@@ -87,7 +87,7 @@ describe('a finding', () => {
 
   it('that is suspicious only is left to a person', async () => {
     const scan = await scanOf({ files: [{ path: '/tmp/odd', content: 'odd' }] });
-    const { findings } = await scan.run('delete');
+    const { findings } = await scan.run({ mode: 'delete' });
     expect(findings).toMatchObject([{ judgement: 'suspicious', response: 'reported' }]);
     expect(commandsOf(scan)).toEqual([]);
   });
@@ -96,7 +96,7 @@ describe('a finding', () => {
 describe('before anything is done', () => {
   it('the places of protected files are listed, once', async () => {
     const scan = await scanOf({ files: [EVIL, { path: '/tmp/evil-2', content: 'evil evil' }] });
-    await scan.run('contain');
+    await scan.run({ mode: 'contain' });
     expect(scan.session.listings.map(({ roots }) => roots.length > 1)).toEqual([false, true]);
     expect(scan.session.listings[1]).toMatchObject({
       excludes: [],
@@ -106,10 +106,10 @@ describe('before anything is done', () => {
 
   it('and not when nothing will be: in a guest without malware, or in mode detect', async () => {
     const clean = await scanOf({ files: [{ path: '/good', content: 'good' }] });
-    await clean.run('contain');
+    await clean.run({ mode: 'contain' });
     expect(clean.session.listings).toHaveLength(1);
     const detect = await scanOf({ files: [EVIL] });
-    await detect.run('detect');
+    await detect.run({ mode: 'detect' });
     expect(detect.session.listings).toHaveLength(1);
   });
 
@@ -119,7 +119,7 @@ describe('before anything is done', () => {
       files: [shell],
       processes: [runs(7, '/bin/bash'), runs(1, '/tmp/evil')],
     });
-    const { findings } = await scan.run('contain');
+    const { findings } = await scan.run({ mode: 'contain' });
     expect(findings.map(({ response }) => response)).toEqual(['reported', 'reported']);
     expect(commandsOf(scan)).toEqual([]);
   });
@@ -128,7 +128,7 @@ describe('before anything is done', () => {
 it('does nothing that the instruction set does not have', async () => {
   const instructions = INSTRUCTION_NAMES.filter((name) => name.startsWith('query:'));
   const scan = await scanOf({ files: [EVIL], processes: [runs(7, EVIL.path)], instructions });
-  const { findings, plan } = await scan.run('delete');
+  const { findings, plan } = await scan.run({ mode: 'delete' });
   expect(commandsOf(scan)).toEqual([]);
   expect(plan.steps).toEqual([]);
   expect(findings.map(({ response }) => response)).toEqual(['reported', 'reported']);

@@ -12,10 +12,11 @@ import type { EventSink } from '../events/sink.ts';
 import type { Packs } from '../pack/packs.ts';
 import type { HeldDetectors, PluginRegistry } from '../plugin/registry.ts';
 import type { FindingStore } from '../store/findings.ts';
-import type { ScanRecord } from '../store/records.ts';
+import type { ScanRecord, ScanSummary } from '../store/records.ts';
 import type { ScanStore } from '../store/scans.ts';
 import { TOKENS } from '../tokens.ts';
 import type { InventoryPolicy } from './inventory.ts';
+import type { Known } from './known.ts';
 import type { ScanHooks, ScanReport, ScanRequest } from './report.ts';
 import { Responder } from './responder.ts';
 import { GuestScan } from './scan.ts';
@@ -37,6 +38,7 @@ export class ScanRun {
     @inject(TOKENS.events) private readonly events: EventSink,
     @inject(TOKENS.clock) private readonly clock: () => number,
     @inject(TOKENS.packs) private readonly packs: Pick<Packs, 'problems'>,
+    @inject(TOKENS.known) private readonly known: Known,
   ) {}
 
   /** Rejects with ChannelError, ScanError or StoreError; what was found until then is kept. */
@@ -55,23 +57,26 @@ export class ScanRun {
       responder,
       spool,
       tally,
+      known: this.known,
       circumstances: { vm: vm.id, scan: id, at: startedAt },
       onProgress,
     };
     const policy = {
       inventory: this.inventory(request.roots),
       maxFileBytes: this.settings.policy.maxFileBytes,
+      fresh: request.fresh,
     };
+    const end = (outcome: ScanOutcome) => this.end(scan, summaryOf(tally, responder), outcome);
     try {
       await this.events.emit(scanStarted(scan, vm));
       await new GuestScan(this.guest, parts, policy).run(signal);
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
-      await this.end(scan, tally, signal.aborted ? { kind: 'cancelled' } : { kind: 'failed', reason });
+      await end(signal.aborted ? { kind: 'cancelled' } : { kind: 'failed', reason });
       throw signal.aborted ? cancelled(signal) : error;
     }
     onProgress(tally.snapshot('finished'));
-    const ended = await this.end(scan, tally, { kind: 'completed' });
+    const ended = await end({ kind: 'completed' });
     const problems = [...problemsOf(held), ...(await this.packProblems())];
     return this.report(ended, tally, responder, problems);
   }
@@ -115,9 +120,9 @@ export class ScanRun {
     };
   }
 
-  private async end(scan: ScanRecord, tally: Tally, outcome: ScanOutcome): Promise<ScanRecord> {
+  private async end(scan: ScanRecord, summary: ScanSummary, outcome: ScanOutcome): Promise<ScanRecord> {
     const state = outcome.kind === 'completed' ? 'finished' : 'failed';
-    const ended = this.scans.finish(scan.id, { state, finishedAt: this.clock(), summary: tally.summary() });
+    const ended = this.scans.finish(scan.id, { state, finishedAt: this.clock(), summary });
     await this.events.emit(scanEnded(ended, this.guest.vm, outcome));
     return ended;
   }
@@ -144,3 +149,10 @@ const problemsOf = ({ detectors, refused }: HeldDetectors): ScanReport['problems
     instance.problems.map((problem) => ({ ...problem, detector })),
   ),
 ];
+
+/** A subject that was met twice, or is gone by now, is one finding. */
+function summaryOf(tally: Tally, { findings }: Responder): ScanSummary {
+  const judgements = Array.from(findings.values(), ({ judgement }) => judgement);
+  const malicious = judgements.filter((judgement) => judgement === 'malicious').length;
+  return { ...tally.summary(), malicious, suspicious: judgements.length - malicious };
+}

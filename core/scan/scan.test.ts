@@ -37,7 +37,7 @@ describe('what was found in a file', () => {
         return { code: 'done' };
       },
     });
-    const { findings } = await scan.run('contain');
+    const { findings } = await scan.run({ mode: 'contain' });
     expect(commandsOf(scan)).toEqual(['contain:file']);
     expect(findings).toHaveLength(1);
   });
@@ -53,7 +53,7 @@ describe('what was found in a file', () => {
         return { code: 'failed' };
       },
     });
-    await scan.run('contain');
+    await scan.run({ mode: 'contain' });
     expect(commandsOf(scan)).toEqual(['contain:file', 'stop:process']);
   });
 });
@@ -74,7 +74,7 @@ describe('what is asked of a guest', () => {
       processes: [process(7, EVIL.path, inodeOf(EVIL.path))],
       instructions,
     });
-    const { findings, scan: record } = await scan.run('contain');
+    const { findings, scan: record } = await scan.run({ mode: 'contain' });
     expect(commandsOf(scan)).toEqual(['contain:file']);
     expect(findings).toHaveLength(1);
     expect(record.summary).toMatchObject({ processes: 0, unscanned: { unreadable: 1 } });
@@ -87,7 +87,7 @@ it('tells how far it is, and ends with everything done', async () => {
     content: `fine ${number}`,
   }));
   const scan = await scanOf({ files: [...files, EVIL] });
-  await scan.run('contain');
+  await scan.run({ mode: 'contain' });
   const done = scan.progress.map(({ filesDone }) => filesDone);
   expect(done).toEqual(done.toSorted((one, other) => one - other));
   expect(scan.progress.some(({ phase }) => phase === 'acting')).toBe(true);

@@ -1,26 +1,54 @@
 import { describe, expect, it } from 'vitest';
 import { GuestPath } from '../../protocol/index.ts';
+import { vm } from '../../test/records.ts';
 import { evilDetector } from '../../test/scan/evil-detector.ts';
+import { defaults } from '../config/index.ts';
+import { AnswerKeys } from './answer-keys.ts';
+import { HeldAnswers, SharedAnswers } from './answers.ts';
+import { ContentJudge } from './contents.ts';
 import { Detection } from './detect.ts';
-import type { Listed } from './inventory.ts';
+import type { FileLine, Listed, ListedFile } from './inventory.ts';
+import { KnownGuest } from './known-guest.ts';
+import { Recall } from './recall.ts';
 import { selectWanted } from './select.ts';
+import { Steadiness } from './steadiness.ts';
 import { Tally } from './tally.ts';
 
-const file = (path: string, size: number): Listed['files'][number] => ({
+const TIME = '1.000000000';
+const file = (path: string, size: number): ListedFile => ({
   path: GuestPath.of(path),
-  facts: { path, size, mode: 0, uid: 0, gid: 0, mtime: '0.000000000' },
+  facts: { path, size, mode: 0, uid: 0, gid: 0, mtime: TIME },
+  entry: [path.slice(1), '7', size, TIME, TIME, 0, 0, 0, 1],
+});
+const line = (...files: ListedFile[]): { line: FileLine } => ({
+  line: { directory: GuestPath.of('/'), dev: '1', digest: '0'.repeat(32), files },
 });
 
+/** Of a guest of which nothing is known. */
 async function select(lines: readonly Listed[], wants = (path: string) => path !== '/unwanted') {
   const detector = evilDetector({
     wants: (prospect) => prospect.kind === 'file' && wants(prospect.facts.path),
   });
   const tally = new Tally();
-  const detection = new Detection([{ id: 'evil', detector }]);
+  const detectors = [{ id: 'evil', detector }];
+  const [detection, keys, clean] = [new Detection(detectors), new AnswerKeys(detectors), new HeldAnswers()];
+  const guest = new KnownGuest(undefined, {
+    vm: 'guest',
+    generation: Buffer.alloc(16),
+    steadiness: new Steadiness(vm().features as NonNullable<ReturnType<typeof vm>['features']>, 0),
+    policy: defaults().policy.knownContent,
+    isFresh: false,
+    random: () => 0,
+    now: 0,
+  });
+  const judge = new ContentJudge({ detection, keys, clean, shared: new SharedAnswers() }, 1, 1000);
+  const recall = new Recall({ guest, clean, keys, judge, tally, digests: [] });
   async function* listed(): AsyncGenerator<Listed> {
     yield* lines;
   }
-  const batches = await Array.fromAsync(selectWanted(listed(), detection, 1000, tally));
+  const signal = new AbortController().signal;
+  const parts = { detection, guest, recall, tally, maxFileBytes: 1000 };
+  const batches = await Array.fromAsync(selectWanted(listed(), parts, signal));
   return {
     batches: batches.map((batch) => batch.map(({ facts }) => facts.path)),
     items: batches.flat(),
@@ -30,14 +58,15 @@ async function select(lines: readonly Listed[], wants = (path: string) => path !
 
 describe('selecting', () => {
   it('passes on what a detector wants, with who wants it', async () => {
-    const { items } = await select([{ files: [file('/a', 1000)], missed: [] }]);
-    expect(items).toEqual([{ ...file('/a', 1000), request: { path: '/a' }, interest: '+evil' }]);
+    const { items } = await select([line(file('/a', 1000))]);
+    const { path, facts } = file('/a', 1000);
+    expect(items).toMatchObject([{ path, facts, request: { path: '/a' }, interest: '+evil' }]);
   });
 
   it('counts what nobody wants as done, and what is too large as unscanned', async () => {
     const { batches, tally } = await select([
-      { files: [file('/unwanted', 5), file('/large', 1001), file('/a', 2)], missed: [] },
-      { files: [], missed: [{ path: '/locked', reason: 'unreadable' }] },
+      line(file('/unwanted', 5), file('/large', 1001), file('/a', 2)),
+      { missed: [{ path: '/locked', reason: 'unreadable' }] },
     ]);
     expect(batches).toEqual([['/a']]);
     expect(tally.unscanned).toMatchObject([
@@ -55,10 +84,10 @@ describe('selecting', () => {
 
   it('makes batches that fit one request', async () => {
     const many = Array.from({ length: 1025 }, (_, number) => file(`/f${number}`, 0));
-    const { batches } = await select([{ files: many, missed: [] }]);
+    const { batches } = await select([line(...many)]);
     expect(batches.map((batch) => batch.length)).toEqual([512, 512, 1]);
-    const large = [file('/a', 200), file('/b', 100), file('/c', 300), file('/d', 1)];
-    const sized = await select([{ files: large, missed: [] }]);
+    const large = [file('/a', 150), file('/b', 100), file('/c', 300), file('/d', 1)];
+    const sized = await select([line(...large)]);
     expect(sized.batches).toEqual([['/a', '/b'], ['/c'], ['/d']]);
     expect((await select([])).batches).toEqual([]);
   });

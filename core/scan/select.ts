@@ -1,49 +1,90 @@
 import type { ContentItem } from './contents.ts';
 import type { Detection } from './detect.ts';
 import { batched } from './flow.ts';
-import type { FileItem, Listed } from './inventory.ts';
+import type { FileItem, FileLine, Listed, ListedFile } from './inventory.ts';
+import type { KnownGuest } from './known-guest.ts';
+import type { LineFile } from './line.ts';
+import type { Recall } from './recall.ts';
 import type { Tally } from './tally.ts';
 
-/** A listed file that some detector wants. */
-export type WantedFile = FileItem & ContentItem;
+/** A listed file that some detector wants and whose content is not known. */
+export type WantedFile = FileItem & ContentItem & { readonly inLine: LineFile };
+
+export interface SelectParts {
+  readonly detection: Detection;
+  readonly guest: KnownGuest;
+  readonly recall: Recall;
+  readonly tally: Tally;
+  readonly maxFileBytes: number;
+}
 
 const REQUEST_FILES = 512;
 const REQUEST_BYTES = 16 * 1024 * 1024;
 /** What a request holds of the spool while it waits for room for its last file must leave room for that. */
 const REQUEST_SHARE = 4;
 
-/** The listed files that some detector wants and policy lets through, in batches that fit one request. */
+/**
+ * The listed files that some detector wants, policy lets through and nobody has judged as they are, in batches
+ * that fit one request. Rejects with what `listed` rejects with, and with StoreError.
+ */
 export async function* selectWanted(
   listed: AsyncIterable<Listed>,
-  detection: Detection,
-  maxFileBytes: number,
-  tally: Tally,
+  parts: SelectParts,
+  signal: AbortSignal,
 ): AsyncGenerator<WantedFile[]> {
-  yield* batched(
-    wantedOf(listed, detection, maxFileBytes, tally),
+  yield* inRequests(wantedOf(listed, parts, signal), parts.maxFileBytes);
+  parts.tally.listingEnded();
+}
+
+/** Batches that fit one request. */
+export const inRequests = (
+  files: AsyncIterable<WantedFile> | Iterable<WantedFile>,
+  maxFileBytes: number,
+): AsyncGenerator<WantedFile[]> =>
+  batched(
+    files,
     REQUEST_FILES,
     Math.min(REQUEST_BYTES, maxFileBytes / REQUEST_SHARE),
     ({ facts }) => facts.size,
   );
-  tally.listingEnded();
-}
 
 async function* wantedOf(
   listed: AsyncIterable<Listed>,
-  detection: Detection,
-  maxFileBytes: number,
-  tally: Tally,
+  parts: SelectParts,
+  signal: AbortSignal,
 ): AsyncGenerator<WantedFile> {
-  for await (const { files, missed } of listed) {
+  const { tally, guest } = parts;
+  for await (const { line, known = [], missed = [], isCut } of listed) {
+    if (isCut) guest.listingIsCut();
     for (const { path, ...why } of missed) tally.missed(path, why);
-    for (const { path, facts } of files) {
-      tally.listed(1, facts.size);
-      const interest = detection.interest({ kind: 'file', facts });
-      if (interest === '') tally.fileDone(facts.path, facts.size, { state: 'clean' });
-      else if (facts.size > maxFileBytes) tally.fileDone(facts.path, facts.size, tooLarge(maxFileBytes));
-      else yield { request: { path: path.wire }, path, facts, interest };
+    for (const digest of known) {
+      const confirmed = guest.confirm(digest);
+      if (confirmed) tally.lineKnown(confirmed, confirmed.isOthers);
     }
+    if (line) yield* await wantedOfLine(line, parts, signal);
   }
+}
+
+async function wantedOfLine(
+  source: FileLine,
+  { detection, guest, recall, tally, maxFileBytes }: SelectParts,
+  signal: AbortSignal,
+): Promise<WantedFile[]> {
+  const line = guest.open(source);
+  const candidates: (ListedFile & { interest: string })[] = [];
+  for (const file of source.files) {
+    const { facts } = file;
+    tally.listed(1, facts.size);
+    const interest = detection.interest({ kind: 'file', facts });
+    if (interest === '') {
+      tally.fileDone(facts.path, facts.size, { state: 'clean' });
+      guest.pass(line, file);
+    } else if (facts.size > maxFileBytes) {
+      tally.fileDone(facts.path, facts.size, tooLarge(maxFileBytes));
+      line.leave();
+    } else candidates.push({ ...file, interest });
+  }
+  return candidates.length > 0 ? recall.toBeFetched(line, candidates, signal) : [];
 }
 
 const tooLarge = (maxFileBytes: number) =>

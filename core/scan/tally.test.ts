@@ -16,6 +16,8 @@ describe('a tally', () => {
     expect(tally.summary()).toEqual({
       files: 3,
       bytes: 30,
+      unchanged: 0,
+      claimed: 0,
       processes: 1,
       malicious: 1,
       suspicious: 1,
@@ -35,6 +37,23 @@ describe('a tally', () => {
       found: 2,
       unscanned: 2,
     });
+  });
+
+  it('counts what is known as done, and says whose word that is', () => {
+    const tally = new Tally();
+    tally.lineKnown({ files: 2, bytes: 20 }, false);
+    tally.lineKnown({ files: 1, bytes: 10 }, true);
+    tally.listed(2, 20);
+    tally.fileKnown(10, true);
+    tally.fileKnown(10, false);
+    expect(tally.summary()).toMatchObject({ files: 5, bytes: 50, unchanged: 3, claimed: 2 });
+    tally.listingEnded();
+    expect(tally.isListed).toBe(true);
+    tally.missed('/d', { reason: 'unreadable' });
+    tally.restart();
+    expect(tally.isListed).toBe(false);
+    expect(tally.summary()).toMatchObject({ files: 0, bytes: 0, unchanged: 0, claimed: 0, unscanned: {} });
+    expect(tally.unscanned).toEqual([]);
   });
 
   it('counts what was found and not finished as both', () => {

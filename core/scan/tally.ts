@@ -9,7 +9,8 @@ const NAMED = 1_000;
 export class Tally {
   readonly unscanned: Unscanned[] = [];
   private readonly reasons = new Map<string, number>();
-  private readonly progress = { filesListed: 0, bytesListed: 0, filesDone: 0, bytesDone: 0 };
+  private progress = { filesListed: 0, bytesListed: 0, filesDone: 0, bytesDone: 0 };
+  private known = { unchanged: 0, claimed: 0 };
   private processes = 0;
   private malicious = 0;
   private suspicious = 0;
@@ -22,6 +23,39 @@ export class Tally {
 
   listingEnded(): void {
     this.listingComplete = true;
+  }
+
+  /** The listing of the files came to its end. */
+  get isListed(): boolean {
+    return this.listingComplete;
+  }
+
+  /** All begins anew, also what was counted. */
+  restart(): void {
+    this.progress = { filesListed: 0, bytesListed: 0, filesDone: 0, bytesDone: 0 };
+    this.known = { unchanged: 0, claimed: 0 };
+    this.malicious = 0;
+    this.suspicious = 0;
+    this.listingComplete = false;
+    this.reasons.clear();
+    this.unscanned.length = 0;
+  }
+
+  /** Files of a line that is as it was when all of them were clean, in this guest or in another of which it is a clone. */
+  lineKnown({ files, bytes }: { readonly files: number; readonly bytes: number }, isClaimed: boolean): void {
+    this.listed(files, bytes);
+    this.progress.filesDone += files;
+    this.progress.bytesDone += bytes;
+    if (isClaimed) this.known.claimed += files;
+    else this.known.unchanged += files;
+  }
+
+  /** A listed file whose content is known to be clean. `isClaimed`: that it has this content is the guest's word. */
+  fileKnown(bytes: number, isClaimed: boolean): void {
+    this.progress.filesDone += 1;
+    this.progress.bytesDone += bytes;
+    if (isClaimed) this.known.claimed += 1;
+    else this.known.unchanged += 1;
   }
 
   fileDone(path: string, bytes: number, verdict: Verdict): void {
@@ -48,8 +82,9 @@ export class Tally {
 
   summary(): ScanSummary {
     const { filesDone: files, bytesDone: bytes } = this.progress;
-    const { processes, malicious, suspicious } = this;
-    return { files, bytes, processes, malicious, suspicious, unscanned: Object.fromEntries(this.reasons) };
+    const { processes, malicious, suspicious, known } = this;
+    const unscanned = Object.fromEntries(this.reasons);
+    return { files, bytes, ...known, processes, malicious, suspicious, unscanned };
   }
 
   private judged(path: string, verdict: Verdict): void {

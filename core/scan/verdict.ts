@@ -35,3 +35,12 @@ export function judge(answers: readonly { detector: string; answer: Answer }[]):
   const malicious = detections.some((detection) => detection.judgement === 'malicious');
   return { state: malicious ? 'malicious' : 'suspicious', detections, ...(unfinished && { unfinished }) };
 }
+
+/** The verdict with what else was found out about its subject. */
+export function withDetections(verdict: Verdict, more: readonly AttributedDetection[]): Verdict {
+  if (more.length === 0) return verdict;
+  const detections = 'detections' in verdict ? [...verdict.detections, ...more] : more;
+  const malicious = detections.some(({ judgement }) => judgement === 'malicious');
+  const unfinished = 'unfinished' in verdict ? verdict.unfinished : undefined;
+  return { state: malicious ? 'malicious' : 'suspicious', detections, ...(unfinished && { unfinished }) };
+}

@@ -124,6 +124,7 @@ export const MIGRATIONS: readonly string[] = [
     files INTEGER NOT NULL,
     bytes INTEGER NOT NULL,
     claimed INTEGER NOT NULL,
+    shareable INTEGER NOT NULL,
     entries BLOB NOT NULL
   ) STRICT;
   CREATE INDEX knownLinesByDirectory ON knownLines (guest, directory, digest);

@@ -40,6 +40,10 @@ export interface ScanRecord {
 export interface ScanSummary {
   readonly files: number;
   readonly bytes: number;
+  /** Files that were not fetched: they are as they were when they were judged clean before. */
+  readonly unchanged: number;
+  /** Files that were not fetched: by the guest's own word, their content is one that was judged clean. */
+  readonly claimed: number;
   readonly processes: number;
   readonly malicious: number;
   readonly suspicious: number;

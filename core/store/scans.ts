@@ -9,6 +9,9 @@ const count = z.int().min(0);
 const SummaryColumn = z.object({
   files: count,
   bytes: count,
+  // Absent where an older release wrote it.
+  unchanged: count.default(0),
+  claimed: count.default(0),
   processes: count,
   malicious: count,
   suspicious: count,

@@ -84,7 +84,16 @@ describe('VmStore', () => {
 });
 
 describe('ScanStore', () => {
-  const summary = { files: 3, bytes: 9, processes: 1, malicious: 1, suspicious: 0, unscanned: { grew: 1 } };
+  const summary = {
+    files: 3,
+    bytes: 9,
+    unchanged: 0,
+    claimed: 0,
+    processes: 1,
+    malicious: 1,
+    suspicious: 0,
+    unscanned: { grew: 1 },
+  };
 
   test('begins a scan and ends it once', () => {
     const scans = new ScanStore(database);

@@ -1,5 +1,5 @@
 /** What a guest can say wrongly at HTTP level and above: a coded error, that session's end, nothing else. */
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import type { ServerHttp2Stream } from 'node:http2';
 import { describe, expect, it } from 'vitest';
 import type { GuestSession } from '../../core/channel/session.ts';
@@ -74,6 +74,8 @@ describe('a listing', () => {
     ['with too many files in a line', [directory(...Array.from({ length: 513 }, () => entry('a', 1))), END]],
     ['that goes on after its end', [END, directory()]],
     ['that ends twice', [END, END]],
+    ['with a line that nobody spoke of', [{ type: 'known', digests: ['0'.repeat(32)] }, END]],
+    ['that goes on after its page', [{ type: 'more', walk: randomUUID() }, directory()]],
   ])('%s breaks the protocol', async (_name, lines) => {
     expect(await outcomeOf(ROUTES.files, (stream) => sendLines(stream, lines), listFiles)).toEqual(VIOLATION);
   });
@@ -103,6 +105,57 @@ describe('a listing', () => {
     };
     const refused = { request: 'refused', stillWorks: true };
     expect(await outcomeOf(ROUTES.files, handler, listFiles)).toEqual(refused);
+  });
+
+  it('comes page by page, with known lines by their digests', async () => {
+    const walk = randomUUID();
+    const line = directory(entry('a', 1));
+    const digest = createHash('sha256').update(JSON.stringify(line)).digest('hex').slice(0, 32);
+    const bodies: Buffer[] = [];
+    const handler: Handler = (stream, { ':path': path }) =>
+      void bodyOf(stream).then((received) => {
+        bodies.push(received);
+        if (path === ROUTES.files) sendLines(stream, [line, { type: 'more', walk }]);
+        else sendLines(stream, [{ type: 'known', digests: [digest] }, END]);
+      });
+    let lines: readonly unknown[] = [];
+    const ask = async (session: GuestSession) => {
+      const known = { digests: [digest], has: (one: string) => one === digest };
+      lines = await Array.fromAsync(session.listFiles(INVENTORY, undefined, known));
+    };
+    expect(await outcomeOf(ROUTES.files, handler, ask)).toEqual({ request: 'no error', stillWorks: true });
+    expect(lines).toEqual([{ ...line, digest }, { type: 'known', digests: [digest] }, END]);
+    const request = encodeLine(INVENTORY);
+    expect(bodies).toEqual([Buffer.concat([request, Buffer.from(digest, 'hex')]), Buffer.alloc(0)]);
+  });
+
+  it('in endless pages with next to nothing breaks the protocol', async () => {
+    const handler: Handler = (stream) => sendLines(stream, [{ type: 'more', walk: randomUUID() }]);
+    expect(await outcomeOf(ROUTES.files, handler, listFiles)).toEqual(VIOLATION);
+  });
+
+  it('that is given up between two pages is ended in the guest', async () => {
+    const walk = randomUUID();
+    const stop = new AbortController();
+    const dropped = Promise.withResolvers<string | undefined>();
+    const handler: Handler = (stream, { ':path': path, ':method': method }) => {
+      if (method !== 'DELETE') return sendLines(stream, [directory(entry('a', 1)), { type: 'more', walk }]);
+      dropped.resolve(path);
+      return respond(stream, 204);
+    };
+    const ask = async (session: GuestSession) => {
+      for await (const _ of session.listFiles(INVENTORY, stop.signal)) {
+        // The page has come as a whole: what follows is the next one.
+        await new Promise((resolve) => setImmediate(resolve));
+        stop.abort();
+      }
+    };
+    const path = freshPath();
+    await using _agent = await ScriptedAgent.start(path, { keys, routes: { [ROUTES.files]: handler } });
+    const session = await logInTo(path);
+    expect(await codeOf(ask(session))).toBe('cancelled');
+    expect(await dropped.promise).toBe(`${ROUTES.walk}${walk}`);
+    await session.close();
   });
 
   it('is taken as it is cut: byte by byte, and all lines at once', async () => {
@@ -162,6 +215,37 @@ describe('content', () => {
     ['cut within a record', [first, second.subarray(0, -3)]],
   ])('%s breaks the protocol', async (_name, records) => {
     expect(await outcomeOf(ROUTES.content, body(Buffer.concat(records)), readContent)).toEqual(VIOLATION);
+  });
+});
+
+describe('digests that a guest claims', () => {
+  const claim = (session: GuestSession) => collect(session.claimDigests(CONTENT));
+  const digest = (index: number) => ({
+    type: 'digest',
+    index,
+    facts: factsOf(1),
+    sha256: createHash('sha256').update(String(index)).digest('hex'),
+  });
+  const failure = (index: number) => ({ type: 'failure', index, failure: { reason: 'vanished' } });
+  const [working, end] = [{ type: 'working' }, { type: 'end' }];
+
+  it('are taken in order, with signs of life between them', async () => {
+    const handler: Handler = (stream) => sendLines(stream, [working, digest(0), working, failure(1), end]);
+    expect(await outcomeOf(ROUTES.digests, handler, claim)).toEqual({
+      request: 'no error',
+      stillWorks: true,
+    });
+  });
+
+  it.each<[string, unknown[]]>([
+    ['out of order', [digest(1), digest(0), end]],
+    ['twice', [digest(0), digest(0), digest(1), end]],
+    ['of a file too few', [digest(0), end]],
+    ['of a file too many', [digest(0), digest(1), digest(2), end]],
+    ['that are none', [{ ...digest(0), sha256: 'abc' }, digest(1), end]],
+    ['without facts', [{ ...digest(0), facts: {} }, digest(1), end]],
+  ])('%s break the protocol', async (_name, lines) => {
+    expect(await outcomeOf(ROUTES.digests, (stream) => sendLines(stream, lines), claim)).toEqual(VIOLATION);
   });
 });
 

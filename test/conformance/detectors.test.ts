@@ -1,7 +1,11 @@
 import path from 'node:path';
 import { afterAll, beforeAll, describe, it } from 'vitest';
+import type { FileSubject } from '../../core/api/index.ts';
 import clamav from '../../plugins/detectors/clamav/index.ts';
+import elfFacts from '../../plugins/detectors/elf-facts/index.ts';
 import hashset from '../../plugins/detectors/hashset/index.ts';
+import ioc from '../../plugins/detectors/ioc/index.ts';
+import persistence from '../../plugins/detectors/persistence/index.ts';
 import processOrigin from '../../plugins/detectors/process-origin/index.ts';
 import yara from '../../plugins/detectors/yara/index.ts';
 import {
@@ -65,6 +69,18 @@ conforms('hashset', {
   },
 });
 
+conforms('ioc', {
+  open: () => setUp(ioc, { files: [fixture('ioc', 'indicators.json')] }),
+  samples: {
+    malicious: fileSubject(fixture('ioc', 'by-hash.txt')),
+    clean: fileSubject(fixture('ioc', 'clean.txt')),
+    malformed: [
+      fileSubject(fixture('yara', 'samples', 'empty')),
+      processSubject({ path: '', deleted: true }),
+    ],
+  },
+});
+
 const { executable: _, ...withoutExecutable } = processSubject();
 conforms('process-origin', {
   open: () => setUp(processOrigin),
@@ -72,5 +88,36 @@ conforms('process-origin', {
     malicious: processSubject({ deleted: true, detections: [{ judgement: 'malicious', name: 'sample' }] }),
     clean: processSubject(),
     malformed: [withoutExecutable, processSubject({ path: '', deleted: true, inMemory: true })],
+  },
+});
+
+/** A fixture of a tree, at its place in the guest. */
+const persistenceSubject = (tree: string, at: string): FileSubject => {
+  const subject = fileSubject(fixture('persistence', tree, at));
+  return { ...subject, facts: { ...subject.facts, path: at } };
+};
+conforms('persistence', {
+  open: () => setUp(persistence),
+  samples: {
+    malicious: persistenceSubject('infected', '/etc/ld.so.preload'),
+    clean: persistenceSubject('stock', '/etc/update-motd.d/10-uname'),
+    malformed: ['/etc/crontab', '/etc/systemd/system/odd.timer', '/etc/cron.d/empty'].map((at) =>
+      persistenceSubject('malformed', at),
+    ),
+    vanished: persistenceSubject('stock', '/etc/cron.d/never-was'),
+  },
+});
+
+const programSubject = (name: string): FileSubject => {
+  const subject = fileSubject(fixture('elf-facts', name));
+  return { ...subject, facts: { ...subject.facts, mode: 0o100755, size: 344 } };
+};
+conforms('elf-facts', {
+  open: () => setUp(elfFacts),
+  samples: {
+    malicious: programSubject('without-sections'),
+    clean: programSubject('clean'),
+    malformed: ['truncated', 'unidentified', 'empty', 'text'].map(programSubject),
+    vanished: programSubject('never-was'),
   },
 });

@@ -82,7 +82,7 @@ describe.runIf(need({ what: 'the built program', there: existsSync(PROGRAM), get
       await guest.killAgent();
       const { code, out, err } = await lazaret('scan', ...targetOf(guest), '--json');
       expect({ code, out }).toEqual({ code: 2, out: '' });
-      expect(err).toMatch(/^lazaret: .*\((connect-failed|no-agent)\)\n/);
+      expect(err).toMatch(/^guest: not scanned to the end\nlazaret: .*\((connect-failed|no-agent)\)\n/);
     });
 
     it.each(['people', 'programs'])('lets no hostile name through to %s', async (reader) => {

@@ -27,7 +27,10 @@ rule Scan_Test_Eicar { strings: $eicar = "EICAR-STANDARD-ANTIVIRUS-TEST" conditi
 
 export interface EngineOptions {
   readonly policy?: Partial<Settings['policy']>;
+  /** A spool in memory of so many bytes, and none on disk. */
   readonly spoolBytes?: number;
+  /** Default: none, and the starter pack is off, so that the rules above are all there is. */
+  readonly packs?: Partial<Settings['packs']>;
   /** Rule files besides the engine's own, by name. */
   readonly rules?: Readonly<Record<string, string>>;
   readonly pluginDirectories?: readonly string[];
@@ -38,6 +41,7 @@ export interface EngineOptions {
 export interface ScanOptions extends Partial<ScanHooks> {
   readonly mode?: Mode;
   readonly dryRun?: boolean;
+  readonly fresh?: boolean;
   readonly root?: string;
   readonly socket?: string;
 }
@@ -78,9 +82,10 @@ export class TestEngine implements AsyncDisposable {
   }
 
   scan(options: ScanOptions = {}): Promise<ScanReport> {
-    const { mode = 'detect', dryRun = false, root = '/', signal = new AbortController().signal } = options;
+    const { mode = 'detect', dryRun = false, fresh = false, root = '/' } = options;
+    const { signal = new AbortController().signal } = options;
     const domain = bareSocket(options.socket ?? join(this.directory, 'agent.sock'), 'guest');
-    const request = { domain, mode, dryRun, roots: [GuestPath.of(root)] };
+    const request = { domain, mode, dryRun, fresh, roots: [GuestPath.of(root)] };
     return this.services.scanner.scan(request, {
       signal,
       onProgress: options.onProgress ?? (() => undefined),
@@ -125,7 +130,7 @@ function said(entry: string): string {
 
 function settingsIn(
   directory: string,
-  { policy, spoolBytes, rules = {}, pluginDirectories = [] }: EngineOptions,
+  { policy, spoolBytes, packs, rules = {}, pluginDirectories = [] }: EngineOptions,
 ): Settings {
   const base = defaults();
   const spool = join(directory, 'spool');
@@ -138,8 +143,13 @@ function settingsIn(
   return {
     ...base,
     state: join(directory, 'state'),
-    spool: { ...base.spool, directory: spool, bytes: spoolBytes ?? base.spool.bytes },
+    spool: {
+      directory: spool,
+      bytes: spoolBytes ?? base.spool.bytes,
+      overflow: { ...base.spool.overflow, enabled: spoolBytes === undefined },
+    },
     policy: { ...base.policy, ...policy },
+    packs: { ...base.packs, starter: false, ...packs },
     pluginDirectories: [...pluginDirectories],
     plugins: {
       yara: { enabled: true, rules: [ruleFolder], processes: 1 },

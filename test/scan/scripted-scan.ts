@@ -16,6 +16,7 @@ import { NeverTouch } from '../../core/control/never-touch.ts';
 import { Vault } from '../../core/control/vault.ts';
 import type { EventSink, OcsfEvent } from '../../core/events/sink.ts';
 import { PluginRegistry } from '../../core/plugin/registry.ts';
+import { Known } from '../../core/scan/known.ts';
 import type { ScanProgress, ScanReport } from '../../core/scan/report.ts';
 import { ScanRun } from '../../core/scan/scan-run.ts';
 import { Spool } from '../../core/scan/spool.ts';
@@ -40,11 +41,19 @@ export interface ScriptedScanOptions {
   /** Detectors besides it. */
   readonly others?: readonly Plugin<'detector'>[];
   readonly remediation?: Remediation;
+  /** For the audit of what is known; without it, as little as can be is audited. */
+  readonly random?: () => number;
   readonly onEvent?: (event: OcsfEvent) => Promise<void> | void;
 }
 
+export interface ScriptedRun {
+  readonly mode?: Mode;
+  readonly signal?: AbortSignal;
+  readonly fresh?: boolean;
+}
+
 export class ScriptedScan implements AsyncDisposable {
-  readonly session: ScriptedSession;
+  session: ScriptedSession;
   readonly events: OcsfEvent[] = [];
   readonly progress: ScanProgress[] = [];
   readonly spool: Spool;
@@ -53,21 +62,16 @@ export class ScriptedScan implements AsyncDisposable {
   readonly scans: ScanStore;
   private readonly directory: string;
   private readonly database: StateDatabase;
-  private readonly plugins: PluginRegistry;
-  private readonly scanRun: ScanRun;
+  private readonly settings: Settings;
+  private readonly executor: ActionExecutor;
+  private readonly known: Known;
+  private readonly sink: EventSink;
+  private plugins: PluginRegistry;
+  private guest: ReturnType<typeof connected>;
 
   static async of(script: Script, options: ScriptedScanOptions = {}): Promise<ScriptedScan> {
-    const { detector = evilDetector(), others = [] } = options;
-    const evil = definePlugin({
-      meta: { kind: 'detector', id: 'evil', version: '1', description: 'finds evil' },
-      options: { '~standard': { version: 1, vendor: 'test', validate: () => ({ value: {} }) } },
-      requires: ['query:files', 'query:content'],
-      setup: () => detector,
-    });
     const directory = mkdtempSync(join(tmpdir(), 'lazaret-scripted-'));
-    const context = { logger: silent, cache: directory, signal: new AbortController().signal };
-    const all = [evil, ...others, stopProcess, containFile, deleteFile];
-    const plugins = await PluginRegistry.open(all, {}, context);
+    const plugins = await open(options.detector ?? evilDetector(), directory, options.others);
     return new ScriptedScan(script, options, plugins, directory);
   }
 
@@ -79,36 +83,55 @@ export class ScriptedScan implements AsyncDisposable {
   ) {
     this.directory = directory;
     this.plugins = plugins;
+    this.guest = connected(script);
     this.database = StateDatabase.open(join(this.directory, 'state'));
     this.spool = Spool.create(this.directory, options.spoolBytes ?? 1024 * 1024);
     this.journal = new ActionJournal(this.database);
     this.findings = new FindingStore(this.database);
     this.scans = new ScanStore(this.database);
-    const vault = new Vault(join(this.directory, 'state'), new VaultIndex(this.database));
-    const executor = new ActionExecutor({ journal: this.journal, vault });
     const base = defaults();
-    const settings = { ...base, policy: { ...base.policy, ...options.policy } };
-    const guest = connected(script);
-    this.session = guest.session;
-    new VmStore(this.database).save(guest.vm);
-    this.scanRun = new ScanRun(
-      ...([guest, new NeverTouch(), settings, plugins, this.spool, executor] as const),
+    this.settings = { ...base, policy: { ...base.policy, ...options.policy } };
+    const vault = new Vault(join(this.directory, 'state'), new VaultIndex(this.database));
+    this.executor = new ActionExecutor({ journal: this.journal, vault });
+    const random = options.random ?? (() => 0.999_999);
+    this.known = new Known(this.database, this.settings.policy.knownContent, { random });
+    this.sink = { emit: (event) => this.emit(event, options.onEvent) };
+    this.session = this.guest.session;
+  }
+
+  /** From now on this is the guest that is scanned; by default the one that was. */
+  become(script: Script, vm = this.guest.vm.id): ScriptedSession {
+    this.guest = connected(script, vm);
+    this.session = this.guest.session;
+    return this.session;
+  }
+
+  /** From now on this is the detector. */
+  async detectWith(detector: Detector): Promise<void> {
+    await this.plugins.close();
+    this.plugins = await open(detector, this.directory);
+  }
+
+  run({ mode = 'detect', signal, fresh = false }: ScriptedRun = {}): Promise<ScanReport> {
+    new VmStore(this.database).save(this.guest.vm);
+    const { domain } = this.guest;
+    const run = new ScanRun(
+      ...([this.guest, new NeverTouch(), this.settings, this.plugins, this.spool, this.executor] as const),
       ...([
         this.scans,
         this.findings,
-        this.sink(options.onEvent),
+        this.sink,
         Date.now,
         { problems: async () => [] },
+        this.known,
       ] as const),
     );
-  }
-
-  run(mode: Mode = 'detect', signal: AbortSignal = new AbortController().signal): Promise<ScanReport> {
-    const { domain } = connected({});
-    const onProgress = (progress: ScanProgress) => void this.progress.push(progress);
-    return this.scanRun.run(
-      { domain, mode, dryRun: false, roots: [GuestPath.of('/')] },
-      { signal, onProgress },
+    return run.run(
+      { domain, mode, dryRun: false, fresh, roots: [GuestPath.of('/')] },
+      {
+        signal: signal ?? new AbortController().signal,
+        onProgress: (progress) => void this.progress.push(progress),
+      },
     );
   }
 
@@ -119,12 +142,23 @@ export class ScriptedScan implements AsyncDisposable {
     rmSync(this.directory, { recursive: true, force: true });
   }
 
-  private sink(onEvent: ScriptedScanOptions['onEvent']): EventSink {
-    return {
-      emit: async (event) => {
-        await onEvent?.(event);
-        this.events.push(event);
-      },
-    };
+  private async emit(event: OcsfEvent, onEvent: ScriptedScanOptions['onEvent']): Promise<void> {
+    await onEvent?.(event);
+    this.events.push(event);
   }
+}
+
+function open(
+  detector: Detector,
+  cache: string,
+  others: readonly Plugin<'detector'>[] = [],
+): Promise<PluginRegistry> {
+  const evil = definePlugin({
+    meta: { kind: 'detector', id: 'evil', version: '1', description: 'finds evil' },
+    options: { '~standard': { version: 1, vendor: 'test', validate: () => ({ value: {} }) } },
+    requires: ['query:files', 'query:content'],
+    setup: () => detector,
+  });
+  const context = { logger: silent, cache, signal: new AbortController().signal };
+  return PluginRegistry.open([evil, ...others, stopProcess, containFile, deleteFile], {}, context);
 }

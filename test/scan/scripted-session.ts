@@ -1,6 +1,7 @@
 /** A session that answers as it is told, for faults that no honest agent makes. It keeps to the contract of `GuestSession`. */
+import { createHash } from 'node:crypto';
 import type { ConnectedGuest } from '../../core/capability/connect.ts';
-import type { GuestSession } from '../../core/channel/session.ts';
+import type { GuestSession, KnownLines, ListedLine, UntrustedClaim } from '../../core/channel/session.ts';
 import {
   type ContentFault,
   type ContentRecord,
@@ -28,6 +29,10 @@ export interface ScriptedFile {
   /** As the listing has it, when that is not the content's. */
   readonly size?: number;
   readonly ino?: string;
+  /** The digest that the agent claims, when that is not the content's. */
+  readonly claim?: string;
+  /** When its inode last changed, in seconds. */
+  readonly ctime?: string;
 }
 
 export interface Script {
@@ -38,6 +43,8 @@ export interface Script {
   readonly limit?: 'entries' | 'depth' | 'time';
   readonly processes?: readonly Extract<ProcessLine, { type: 'process' }>[];
   readonly instructions?: readonly InstructionName[];
+  /** The type of the one that all files lie on. */
+  readonly fileSystem?: string;
   /** Called before each file is answered for; what it throws ends that response. */
   readonly beforeFile?: (path: string, signal: AbortSignal | undefined) => Promise<void> | void;
   readonly send?: (sealed: SealedInstruction) => Promise<Outcome>;
@@ -49,7 +56,11 @@ export class ScriptedSession implements GuestSession {
   readonly login = vm().login;
   readonly ended = new Promise<undefined>(() => undefined);
   readonly listings: InventoryRequest[] = [];
+  /** The known lines that each listing began with. */
+  readonly told: (readonly string[])[] = [];
   readonly requests: ContentRequest[] = [];
+  /** How many files each request for digests had. */
+  readonly claims: number[] = [];
   readonly commands: SealedInstruction[] = [];
   private readonly script: Script;
 
@@ -57,17 +68,47 @@ export class ScriptedSession implements GuestSession {
     this.script = script;
   }
 
-  async *listFiles(request: InventoryRequest): AsyncGenerator<InventoryLine> {
+  async *listFiles(
+    request: InventoryRequest,
+    _signal?: AbortSignal,
+    known?: KnownLines,
+  ): AsyncGenerator<ListedLine> {
     this.listings.push(request);
+    this.told.push(known?.digests ?? []);
+    for (const line of this.lines()) {
+      if (line.type === 'more') continue;
+      if (line.type !== 'directory') yield line;
+      else {
+        const digest = createHash('sha256').update(JSON.stringify(line)).digest('hex').slice(0, 32);
+        if (known?.has(digest)) yield { type: 'known', digests: [digest] };
+        else yield { ...line, digest };
+      }
+    }
+  }
+
+  private *lines(): Generator<InventoryLine> {
     const { files = [], lines = [], limit } = this.script;
     for (const file of files) {
       const slash = file.path.lastIndexOf('/');
-      const { size = file.content?.length ?? 0, ino = inodeOf(file.path) } = file;
-      const entry = [file.path.slice(slash + 1), ino, size, TIME, TIME, 0o100644, 0, 0, 1] as const;
+      const { size = file.content?.length ?? 0, ino = inodeOf(file.path), ctime = TIME } = file;
+      const entry = [file.path.slice(slash + 1), ino, size, TIME, ctime, 0o100644, 0, 0, 1] as const;
       yield { type: 'directory', path: file.path.slice(0, slash) || '/', dev: DEVICE, files: [[...entry]] };
     }
     yield* lines;
     yield { type: 'end', files: files.length, directories: 1, bytes: 0, ...(limit && { limit }) };
+  }
+
+  async *claimDigests({ files }: ContentRequest): AsyncGenerator<UntrustedClaim> {
+    this.claims.push(files.length);
+    for (const [index, wanted] of files.entries()) {
+      const path = 'path' in wanted ? decodeBytes(wanted.path).toString() : '';
+      const file = this.script.files?.find((one) => one.path === path);
+      if (file?.content === undefined) yield { index, failure: { reason: 'vanished' } };
+      else {
+        const sha256 = file.claim ?? createHash('sha256').update(file.content).digest('hex');
+        yield { index, facts: factsOf(file, file.content), sha256 };
+      }
+    }
   }
 
   async *readContent(
@@ -105,15 +146,19 @@ export class ScriptedSession implements GuestSession {
 }
 
 /** A guest that is connected by such a session. */
-export function connected(script: Script): ConnectedGuest & { readonly session: ScriptedSession } {
-  const { instructions = INSTRUCTION_NAMES } = script;
-  const record = vm();
+export function connected(
+  script: Script,
+  id = vm().id,
+): ConnectedGuest & { readonly session: ScriptedSession } {
+  const { instructions = INSTRUCTION_NAMES, fileSystem = 'ext4' } = script;
+  const record = { ...vm(), id, name: id };
   if (!record.features) throw new TypeError('the record has features');
+  const told = { ...record.features['x-lazaret'], fileSystems: [{ path: '/', type: fileSystem }] };
   return {
     domain: record,
     vm: record,
     session: new ScriptedSession(script),
-    features: record.features,
+    features: { ...record.features, 'x-lazaret': told },
     instructionSet: { id: 'set', instructions, withheld: [] },
   };
 }
@@ -128,15 +173,19 @@ function recordsOf(index: number, file: ScriptedFile | undefined, maxFileBytes: 
     index,
     payload: Buffer.from(JSON.stringify(value)),
   });
-  const { content, fault, path = '', ino = inodeOf(path) } = file ?? { fault: 'vanished' };
-  if (content === undefined) return [json(RECORD.fail, { reason: fault ?? 'vanished' })];
+  if (file?.content === undefined) return [json(RECORD.fail, { reason: file?.fault ?? 'vanished' })];
+  const { content, fault } = file;
   if (content.length > maxFileBytes) return [json(RECORD.fail, { reason: 'too-large' })];
-  const facts = { dev: DEVICE, ino, size: content.length, mtime: TIME, ctime: TIME };
-  const open = json(RECORD.open, { ...facts, mode: 0o100644, uid: 0, gid: 0, links: 1 });
+  const open = json(RECORD.open, factsOf(file, content));
   const half = content.length >> 1;
   const data = [content.slice(0, half), content.slice(half)].map(
     (part): ContentRecord => ({ kind: RECORD.data, index, payload: Buffer.from(part) }),
   );
   if (fault) return [open, ...data.slice(0, 1), json(RECORD.fail, { reason: fault })];
   return [open, ...data, { kind: RECORD.end, index, payload: Buffer.alloc(0) }];
+}
+
+function factsOf({ path, ino = inodeOf(path), ctime = TIME }: ScriptedFile, content: string) {
+  const times = { mtime: TIME, ctime };
+  return { dev: DEVICE, ino, size: content.length, ...times, mode: 0o100644, uid: 0, gid: 0, links: 1 };
 }

@@ -17,7 +17,7 @@ const GOOD: ScriptedFile = { path: '/good', content: 'good' };
 describe('a file', () => {
   it.each(contentFaults)('that cannot be read (%s) is unscanned for that reason', async (fault) => {
     const scan = await scanOf({ files: [GOOD, { path: '/faulty', fault }] });
-    const report = await scan.run('contain');
+    const report = await scan.run({ mode: 'contain' });
     expect(report.unscanned).toEqual([{ path: '/faulty', reason: fault }]);
     expect(report.scan.summary).toMatchObject({ files: 2, unscanned: { [fault]: 1 } });
     expect(scan.spool.bytesHeld).toBe(0);
@@ -32,7 +32,7 @@ describe('a file', () => {
         { files: [{ path: '/half', content: 'evil evil evil', fault }] },
         { detector },
       );
-      const report = await scan.run('contain');
+      const report = await scan.run({ mode: 'contain' });
       expect(report.unscanned).toEqual([{ path: '/half', reason: fault }]);
       expect(report.findings).toEqual([]);
       expect(detector.shown).toEqual([]);
@@ -215,7 +215,9 @@ describe('a scan that fails', () => {
         if (path === '/evil-30') stop.abort(new Error('interrupted'));
       },
     });
-    await expect(scan.run('contain', stop.signal)).rejects.toMatchObject({ code: 'cancelled' });
+    await expect(scan.run({ mode: 'contain', signal: stop.signal })).rejects.toMatchObject({
+      code: 'cancelled',
+    });
     expect(signals).toHaveLength(31);
     expect(signals.every((signal) => signal?.aborted)).toBe(true);
     expect(scan.events.at(-1)).toMatchObject({ activity_id: 3 });

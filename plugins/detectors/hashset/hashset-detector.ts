@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import type {
   Answer,
   Detection,
@@ -10,39 +9,28 @@ import type {
   SignatureProblem,
   Subject,
 } from 'lazaret/plugin';
-import type { HashList, ListedHash } from './hash-list.ts';
+import type { HashIndex, Match } from './hash-index.ts';
 
-const NAME_LENGTH = 200;
-
-interface Entry extends ListedHash {
-  readonly source: string;
-}
-
-/** Looks contents up in lists of known hashes. The host computes the hashes; the files themselves are not read. */
+/**
+ * Looks contents up in an index of known hashes. The host computes the hashes; the files themselves are not read.
+ * An answer depends on the index as a whole: asking again costs microseconds, and no content is fetched for it.
+ */
 export class HashsetDetector implements Detector {
   readonly engine: EngineIdentity;
   readonly problems: readonly SignatureProblem[];
   readonly digests: readonly DigestName[];
+  readonly reads = 'digests';
   readonly concurrency = 1;
-  /** The first entry for each hash. Algorithms differ in length, so one map serves all. */
-  private readonly entries = new Map<string, Entry>();
+  private readonly index: HashIndex;
+  private readonly algorithms: readonly DigestName[];
 
-  constructor(version: string, lists: readonly (HashList & { readonly source: string })[]) {
-    for (const { hashes, source } of lists) {
-      for (const listed of hashes) {
-        if (!this.entries.has(listed.hash)) this.entries.set(listed.hash, { ...listed, source });
-      }
-    }
-    this.problems = lists.flatMap(({ problems }) => problems);
-    this.digests = [...new Set([...this.entries.values()].map(({ algorithm }) => algorithm))].filter(
-      (algorithm) => algorithm !== 'sha256',
-    );
-    this.engine = {
-      name: 'hashset',
-      version,
-      signatures: digest(this.entries),
-      signatureCount: this.entries.size,
-    };
+  constructor(version: string, index: HashIndex) {
+    const { digest, count, algorithms, problems } = index.contents;
+    this.index = index;
+    this.algorithms = algorithms;
+    this.problems = problems;
+    this.digests = algorithms.filter((algorithm) => algorithm !== 'sha256');
+    this.engine = { name: 'hashset', version, signatures: digest, signatureCount: count };
   }
 
   wants(prospect: Prospect): boolean {
@@ -58,27 +46,28 @@ export class HashsetDetector implements Detector {
   }
 
   close(): Promise<void> {
+    this.index.close();
     return Promise.resolve();
   }
 
-  private lookUp({ id, digests }: FileSubject): Answer {
-    const missing = this.digests.find((name) => digests[name] === undefined);
-    if (missing !== undefined)
-      return { subject: id, unscanned: 'engine-failed', detail: `there is no ${missing}` };
-    const found = Object.values(digests).flatMap((hash) => this.entries.get(hash) ?? []);
-    return { subject: id, detections: found.map(toDetection) };
+  private lookUp({ id, digests, size }: FileSubject): Answer {
+    const detections: Detection[] = [];
+    for (const algorithm of this.algorithms) {
+      const hash = digests[algorithm];
+      if (hash === undefined) {
+        return { subject: id, unscanned: 'engine-failed', detail: `there is no ${algorithm}` };
+      }
+      for (const match of this.index.find(algorithm, hash, size)) {
+        detections.push(toDetection(algorithm, hash, match));
+      }
+    }
+    return { subject: id, detections };
   }
 }
 
-const toDetection = ({ algorithm, hash, name, source }: Entry): Detection => ({
-  judgement: 'malicious',
-  name: (name ?? `${algorithm}:${hash}`).slice(0, NAME_LENGTH),
+const toDetection = (algorithm: DigestName, hash: string, { name, source, judgement }: Match): Detection => ({
+  judgement,
+  name: name || `${algorithm}:${hash}`,
   source,
   description: `The content's ${algorithm.toUpperCase()} is on the list ${source}`,
 });
-
-function digest(entries: ReadonlyMap<string, Entry>): string {
-  const sum = createHash('sha256');
-  for (const { hash, name = '', source } of entries.values()) sum.update(`${hash}\0${name}\0${source}\0`);
-  return sum.digest('hex');
-}

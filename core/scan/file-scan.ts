@@ -1,0 +1,180 @@
+/**
+ * The files of a guest: list, leave out what is known, fetch the rest, judge, answer; then those that start what was
+ * found to be malicious.
+ *
+ * A guest that is caught lying about a file is scanned once more from the beginning and believed nothing: what it
+ * was believed until then is not known to be so.
+ */
+import type { DigestName } from '../api/index.ts';
+import type { AnswerKeys } from './answer-keys.ts';
+import { Claims } from './claims.ts';
+import type { ContentJudge, Judged } from './contents.ts';
+import { fileFinding, isFound } from './findings.ts';
+import { listFiles } from './inventory.ts';
+import type { ScanKnowledge } from './known.ts';
+import type { Lie } from './known-guest.ts';
+import { detectionOfLie } from './lie.ts';
+import { inodeKey, listProcesses, type RunningProcess, targetOf } from './processes.ts';
+import { Recall } from './recall.ts';
+import type { Answerable } from './responder.ts';
+import { release, type ScanContext } from './scan-context.ts';
+import { inRequests, selectWanted, type WantedFile } from './select.ts';
+import { Starters } from './starters.ts';
+import { withDetections } from './verdict.ts';
+
+export interface FileParts extends ScanKnowledge {
+  readonly keys: AnswerKeys;
+  readonly judge: ContentJudge;
+  readonly digests: readonly DigestName[];
+}
+
+export class FileScan {
+  private readonly scan: ScanContext;
+  private readonly parts: FileParts;
+  private readonly recall: Recall;
+  /** By path. */
+  private readonly lies = new Map<string, Lie>();
+  private readonly starters = new Starters();
+
+  constructor(scan: ScanContext, parts: FileParts) {
+    this.scan = scan;
+    this.parts = parts;
+    this.recall = new Recall({ ...parts, tally: scan.tally });
+  }
+
+  /** Rejects with ChannelError, ScanError or StoreError; all that was found until then is kept. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { guest: known } = this.parts;
+    let isComplete = false;
+    try {
+      await this.pass(signal);
+      if (known.isCaughtLying) {
+        this.scan.tally.restart();
+        await this.pass(signal);
+      }
+      await this.answerStarters(signal);
+      isComplete = this.scan.tally.isListed;
+    } finally {
+      known.end({ isComplete, isWhole: this.isWhole() });
+    }
+  }
+
+  /** Once over all files, or up to the one about which the guest has lied. */
+  private async pass(signal: AbortSignal): Promise<void> {
+    const { guest: known } = this.parts;
+    const wasCaught = known.isCaughtLying;
+    const left = new AbortController();
+    const either = AbortSignal.any([signal, left.signal]);
+    try {
+      for await (const judged of this.scan.fetchAndJudge(this.unknown(either), either)) {
+        await this.finish(judged, either);
+        if (known.isCaughtLying && !wasCaught) return;
+      }
+    } catch (error) {
+      // A loop that is left waits for what works ahead of it, and that may wait for room that nobody gives back.
+      left.abort();
+      throw error;
+    } finally {
+      left.abort();
+    }
+  }
+
+  private unknown(signal: AbortSignal): AsyncIterable<WantedFile[]> {
+    const { guest: known } = this.parts;
+    const { guest, policy, tally, detection } = this.scan;
+    const { maxFileBytes } = policy;
+    const listed = listFiles(guest.session, policy.inventory, signal, known);
+    const parts = { detection, guest: known, recall: this.recall, tally, maxFileBytes };
+    const wanted = selectWanted(listed, parts, signal);
+    const claims = new Claims({ session: guest.session, guest: known, recall: this.recall, maxFileBytes });
+    return claims.withoutKnown(wanted, signal);
+  }
+
+  private async finish(judged: readonly Judged<WantedFile>[], signal: AbortSignal): Promise<void> {
+    const held = judged.map((each) => this.note(each));
+    for (const { item, verdict } of held) {
+      this.scan.tally.fileDone(item.facts.path, item.facts.size, verdict);
+    }
+    await this.respond(held, signal);
+    this.parts.guest.saveInTime();
+  }
+
+  private async respond(judged: readonly Judged<WantedFile>[], signal: AbortSignal): Promise<void> {
+    const runningOf = await this.whoRuns(judged, signal);
+    const found = judged.flatMap((each) => this.answerable(each, runningOf));
+    await this.scan.answer(found, 'scanning', signal);
+    this.forgetRemoved(found);
+    release(judged);
+  }
+
+  /** Keeps what was learnt of a file; one about which the guest has lied is found for that. */
+  private note(judged: Judged<WantedFile>): Judged<WantedFile> {
+    const { path } = judged.item.facts;
+    this.starters.note(judged);
+    const lie = this.parts.guest.note(judged.item.inLine, judged) ?? this.lies.get(path);
+    if (!lie) return judged;
+    this.lies.set(path, lie);
+    return { ...judged, verdict: withDetections(judged.verdict, [detectionOfLie(lie)]) };
+  }
+
+  /** Files that start what was found to be malicious are found with it; they were counted when they were judged. */
+  private async answerStarters(signal: AbortSignal): Promise<void> {
+    const { tally, policy } = this.scan;
+    if (this.starters.cut > 0) {
+      const detail = `${this.starters.cut} entries of what files start were not followed: there are too many`;
+      tally.missed('what files start', { reason: 'engine-limit', detail });
+    }
+    for (let due = this.starters.take(); due.length > 0; due = this.starters.take()) {
+      const batches = inRequests(due, policy.maxFileBytes);
+      for await (const judged of this.scan.fetchAndJudge(batches, signal)) {
+        for (const { item, verdict, opened } of judged) {
+          if (!opened && 'unfinished' in verdict && verdict.unfinished)
+            tally.missed(item.facts.path, verdict.unfinished);
+        }
+        const implicated = judged.map((each) => {
+          this.starters.note(each);
+          const said = this.starters.detections(each.item.facts.path);
+          return { ...each, verdict: withDetections(each.verdict, said) };
+        });
+        await this.respond(implicated, signal);
+      }
+    }
+  }
+
+  /** Who runs the files of a batch that are malicious, by inode; nobody is asked when none is. */
+  private async whoRuns(judged: readonly Judged<WantedFile>[], signal: AbortSignal) {
+    const malicious = judged.some(({ verdict }) => verdict.state === 'malicious');
+    const { session, instructionSet } = this.scan.guest;
+    if (!malicious || !instructionSet.instructions.includes('query:processes')) {
+      return new Map<string, RunningProcess[]>();
+    }
+    const { running } = await listProcesses(session, signal);
+    return Map.groupBy(running, (process) => inodeKey(process.executable));
+  }
+
+  private answerable(
+    { item, verdict, opened }: Judged<WantedFile>,
+    runningOf: ReadonlyMap<string, readonly RunningProcess[]>,
+  ): Answerable[] {
+    if (!isFound(verdict) || !opened) return [];
+    const key = inodeKey(opened.facts);
+    this.scan.guilty.set(key, verdict.detections);
+    const runBy = (runningOf.get(key) ?? []).map(targetOf);
+    const found = fileFinding({ item, opened }, verdict, runBy, this.scan.circumstances);
+    return [{ ...found, content: opened.content }];
+  }
+
+  /** The inode of a file that is gone can be another file's by now. Who still runs the old one is read anew. */
+  private forgetRemoved(found: readonly Answerable[]): void {
+    const { responder, guilty } = this.scan;
+    for (const { record, actionable } of found) {
+      const response = responder.findings.get(record.id)?.response;
+      const isRemoved = response === 'contained' || response === 'deleted';
+      if (isRemoved && actionable.kind === 'file') guilty.delete(inodeKey(actionable.file));
+    }
+  }
+
+  private isWhole(): boolean {
+    return this.scan.policy.inventory.roots.some((root) => root.display() === '/');
+  }
+}

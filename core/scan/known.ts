@@ -1,0 +1,134 @@
+/**
+ * What is known from earlier scans and from others under way, for all scans of this process. What scans learn
+ * is gathered in memory and written down every second or so, in one transaction: often enough for a scan that
+ * was cut off to go on where it was, seldom enough for the disk to cost next to nothing.
+ */
+import { randomInt } from 'node:crypto';
+import type { Features } from '../../protocol/index.ts';
+import type { ContentSummary } from '../api/index.ts';
+import type { Settings } from '../config/index.ts';
+import type { StateDatabase } from '../store/database.ts';
+import { type KnownContent, KnownContentStore } from '../store/known-contents.ts';
+import { type KnownLine, KnownLineStore } from '../store/known-lines.ts';
+import { add, type CleanAnswers, HeldAnswers, SharedAnswers } from './answers.ts';
+import { KnownGuest } from './known-guest.ts';
+import { Steadiness } from './steadiness.ts';
+
+export type KnownContentPolicy = Settings['policy']['knownContent'];
+
+/** What is gathered before it is written down, whichever comes first. */
+const UNSAVED_CONTENTS = 2_000;
+const UNSAVED_LINES = 2_000;
+const UNSAVED_MS = 1_000;
+/** Files of guests that are remembered for each content: most contents have several names and many guests. */
+const FILES_PER_CONTENT = 10;
+
+/** What one scan may believe. */
+export interface ScanKnowledge {
+  readonly clean: CleanAnswers;
+  readonly shared: SharedAnswers;
+  readonly guest: KnownGuest;
+}
+
+export interface KnownOptions {
+  /** Milliseconds since 1970. */
+  readonly clock?: () => number;
+  /** From 0 to below 1; nobody can foresee it. */
+  readonly random?: () => number;
+}
+
+export class Known {
+  private readonly shared = new SharedAnswers();
+  private readonly held = new HeldAnswers();
+  private readonly policy: KnownContentPolicy;
+  private readonly notes: Notes | undefined;
+  private readonly clock: () => number;
+  private readonly random: () => number;
+
+  constructor(database: StateDatabase, policy: KnownContentPolicy, options: KnownOptions = {}) {
+    const { clock = Date.now, random = unforeseeable } = options;
+    this.policy = policy;
+    this.clock = clock;
+    this.random = random;
+    this.notes = policy.remember ? new Notes(database, policy.maxContents, clock) : undefined;
+  }
+
+  /** `isFresh`: nothing kept is believed; what the scan learns is kept all the same. */
+  forScan(vm: string, features: Features, generation: Buffer, isFresh: boolean): ScanKnowledge {
+    const { notes, policy, random } = this;
+    const clean = notes ?? this.held;
+    const steadiness = new Steadiness(features, policy.settleTime);
+    const options = { vm, generation, steadiness, random, policy, isFresh, now: this.clock() };
+    const guest = new KnownGuest(notes, options);
+    if (!isFresh) return { clean, shared: this.shared, guest };
+    return { clean: new HeldAnswers(clean), shared: new SharedAnswers(), guest };
+  }
+}
+
+/** The stores, and what was not written to them yet. */
+export class Notes implements CleanAnswers {
+  readonly lines: KnownLineStore;
+  private readonly contents: KnownContentStore;
+  private readonly database: StateDatabase;
+  private readonly unsaved = new Map<string, KnownContent>();
+  private unsavedLines: { guest: number; line: KnownLine }[] = [];
+  private savedAt = performance.now();
+
+  constructor(database: StateDatabase, maxContents: number, clock: () => number) {
+    this.database = database;
+    this.contents = new KnownContentStore(database, maxContents, clock);
+    this.lines = new KnownLineStore(database, maxContents * FILES_PER_CONTENT);
+  }
+
+  /** Throws StoreError. */
+  get isEmpty(): boolean {
+    return this.unsaved.size === 0 && this.contents.isEmpty;
+  }
+
+  /** Throws StoreError. */
+  find(sha256s: readonly string[]): ReadonlyMap<string, KnownContent> {
+    const found = this.contents.find(sha256s);
+    for (const sha256 of sha256s) {
+      const unsaved = this.unsaved.get(sha256);
+      if (!unsaved) continue;
+      const answers = unsaved.answers.union(found.get(sha256)?.answers ?? new Set<string>());
+      found.set(sha256, { ...unsaved, answers });
+    }
+    return found;
+  }
+
+  keep(content: ContentSummary, answers: readonly string[]): void {
+    add(this.unsaved, content, answers);
+  }
+
+  keepLine(guest: number, line: KnownLine): void {
+    this.unsavedLines.push({ guest, line });
+  }
+
+  /** Removes all lines of a guest. Throws StoreError. */
+  forget(guest: number): void {
+    this.unsavedLines = this.unsavedLines.filter((unsaved) => unsaved.guest !== guest);
+    this.lines.forget(guest);
+  }
+
+  /** Writes down what was gathered if it is much or old. Throws StoreError. */
+  saveInTime(): void {
+    const isMuch = this.unsaved.size >= UNSAVED_CONTENTS || this.unsavedLines.length >= UNSAVED_LINES;
+    if (isMuch || performance.now() - this.savedAt > UNSAVED_MS) this.save();
+  }
+
+  /** Throws StoreError; what was gathered is then gathered still. */
+  save(): void {
+    this.savedAt = performance.now();
+    if (this.unsaved.size === 0 && this.unsavedLines.length === 0) return;
+    this.database.transaction(() => {
+      this.contents.save(this.unsaved.values());
+      this.lines.save(this.unsavedLines);
+    });
+    this.unsaved.clear();
+    this.unsavedLines = [];
+  }
+}
+
+const UNFORESEEABLE_STEPS = 2 ** 47;
+const unforeseeable = (): number => randomInt(UNFORESEEABLE_STEPS) / UNFORESEEABLE_STEPS;

@@ -1,0 +1,87 @@
+/** Through a whole scan: what starts malicious content is found with it, whichever is seen first. */
+import { describe, expect, it } from 'vitest';
+import { evilDetector } from '../../test/scan/evil-detector.ts';
+import { ScriptedScan } from '../../test/scan/scripted-scan.ts';
+import type { ScriptedFile } from '../../test/scan/scripted-session.ts';
+import { forThisTest } from '../../test/scan/setting.ts';
+import type { Answer, Detector, Subject } from '../api/index.ts';
+
+/** Says of `starts PATH` that it does, of `shared PATH` that it does among other things. */
+function startsDetector(): Detector {
+  const { readFileSync } = process.getBuiltinModule('node:fs');
+  const inner = evilDetector();
+  async function* detect(subjects: readonly Subject[], signal: AbortSignal): AsyncGenerator<Answer> {
+    for await (const answer of inner.detect(subjects, signal)) {
+      const subject = subjects.find(({ id }) => id === answer.subject);
+      const text = subject?.kind === 'file' ? readFileSync(subject.content, 'utf8') : '';
+      const [, how, path] = /^(starts|shared) (\S+)/.exec(text) ?? [];
+      if (path === undefined || !('detections' in answer)) yield answer;
+      else {
+        const start = { path, technique: 'T1543.002', line: 1, shared: how === 'shared' };
+        yield { ...answer, starts: [start] };
+      }
+    }
+  }
+  return { ...inner, detect };
+}
+
+const scanOf = async (files: readonly ScriptedFile[]): Promise<ScriptedScan> =>
+  forThisTest(await ScriptedScan.of({ files }, { detector: startsDetector() }));
+
+const EVIL = { path: '/tmp/x', content: 'evil' };
+const UNIT = { path: '/etc/systemd/system/x.service', content: 'starts /tmp/x' };
+const TIMER = { path: '/etc/systemd/system/x.timer', content: `starts ${UNIT.path}` };
+const CRONTAB = { path: '/etc/crontab', content: 'shared /tmp/x' };
+
+describe('a file that starts something malicious', () => {
+  it.each([
+    ['before', [TIMER, UNIT, EVIL]],
+    ['after', [EVIL, UNIT, TIMER]],
+  ])('that is seen %s it is found and contained with it, through each step', async (_, files) => {
+    const scan = await scanOf([...files, { path: '/etc/fine', content: 'starts /bin/true' }]);
+    const { findings, scan: record } = await scan.run({ mode: 'contain' });
+    const said = Object.fromEntries(
+      findings.map(({ subject, judgement, detections, response }) => [
+        subject.kind === 'file' ? subject.path : '',
+        [judgement, detections.at(-1)?.name, response],
+      ]),
+    );
+    expect(said).toEqual({
+      [EVIL.path]: ['malicious', 'Evil', 'contained'],
+      [UNIT.path]: ['malicious', 'starts Evil', 'contained'],
+      [TIMER.path]: ['malicious', 'starts Evil', 'contained'],
+    });
+    expect(record.summary).toMatchObject({ files: 4, malicious: 3, unscanned: {} });
+  });
+
+  it('and other things is suspicious, and left in its place', async () => {
+    const scan = await scanOf([CRONTAB, EVIL]);
+    const { findings } = await scan.run({ mode: 'contain' });
+    expect(findings).toMatchObject([
+      { judgement: 'malicious', response: 'contained' },
+      { judgement: 'suspicious', subject: { path: CRONTAB.path }, response: 'reported' },
+    ]);
+  });
+
+  it('that is gone when it is to be looked at again is unscanned, never clean', async () => {
+    const files: ScriptedFile[] = [UNIT, EVIL];
+    const scan = await scanOf(files);
+    scan.become({
+      files,
+      send: async () => {
+        files.shift();
+        return { code: 'done' };
+      },
+    });
+    const { scan: record, unscanned } = await scan.run({ mode: 'contain' });
+    expect(record.summary?.unscanned).toEqual({ vanished: 1 });
+    expect(unscanned).toMatchObject([{ path: UNIT.path }]);
+  });
+
+  it('is found again in the next scan, though nothing of it changed', async () => {
+    const scan = await scanOf([UNIT, EVIL]);
+    await scan.run();
+    scan.become({ files: [UNIT, EVIL] });
+    expect((await scan.run()).findings).toHaveLength(2);
+  });
+});

@@ -1,0 +1,58 @@
+/**
+ * Files that start something, and what turned out to be malicious: where the two meet, the starting file is to be
+ * looked at again, wherever the scan is by then. Its content is gone from the spool, so it is fetched anew.
+ */
+import type { Judged } from './contents.ts';
+import type { WantedFile } from './select.ts';
+import { type Implicated, Starts } from './starts.ts';
+import type { AttributedDetection } from './verdict.ts';
+
+/** Who says so: the scan itself, joining what plugins said. */
+const DETECTOR = 'starts';
+
+export class Starters {
+  private readonly starts = new Starts();
+  private readonly items = new Map<string, WantedFile>();
+  private readonly said = new Map<string, AttributedDetection[]>();
+  private readonly due = new Set<string>();
+
+  /** What could not be kept: what it would have led to is not known. */
+  get cut(): number {
+    return this.starts.cut;
+  }
+
+  /** Takes note of what a file starts, and of one that is malicious. */
+  note({ item, verdict, starts }: Judged<WantedFile>): void {
+    const { path } = item.facts;
+    if (starts.length > 0) {
+      this.items.set(path, item);
+      this.implicate(this.starts.starting(path, starts));
+    }
+    const culprit = 'detections' in verdict && verdict.detections.find(isMalicious);
+    if (culprit) this.implicate(this.starts.malicious(path, culprit.name));
+  }
+
+  /** The files that were implicated since the last call. */
+  take(): WantedFile[] {
+    const taken = Array.from(this.due, (path) => this.items.get(path) ?? []).flat();
+    this.due.clear();
+    return taken;
+  }
+
+  /** What is to be said of a file besides its own content. */
+  detections(path: string): readonly AttributedDetection[] {
+    return this.said.get(path) ?? [];
+  }
+
+  private implicate(found: readonly Implicated[]): void {
+    for (const { path, detection } of found) {
+      const before = this.detections(path);
+      // Once for each judgement: a file that is looked at again says again what it starts.
+      if (before.some(({ judgement }) => judgement === detection.judgement)) continue;
+      this.said.set(path, [...before, { ...detection, detector: DETECTOR }]);
+      this.due.add(path);
+    }
+  }
+}
+
+const isMalicious = ({ judgement }: AttributedDetection): boolean => judgement === 'malicious';
