@@ -3,10 +3,9 @@
  * is killed when it says what it must not, needs more memory than it may, or is told to; it does not come back.
  */
 import type { ChildProcessWithoutNullStreams } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { MemoryWatch } from '../api/index.ts';
 import { type FromChild, MAX_LINE, type ToChild, understand } from './messages.ts';
 
-const WATCH_MS = 250;
 /** What is kept of what it prints, and how much it may print. */
 const NOTE_CHARACTERS = 500;
 const MAX_PRINTED = 64 * 1024 * 1024;
@@ -17,7 +16,7 @@ export class PluginChild {
   readonly ended: Promise<string>;
   private readonly process: ChildProcessWithoutNullStreams;
   private readonly onMessage: (message: FromChild) => void;
-  private readonly watch: NodeJS.Timeout;
+  private readonly watch: MemoryWatch | undefined;
   private reason: string | undefined;
   private rest = '';
   private note = '';
@@ -32,7 +31,10 @@ export class PluginChild {
     this.onMessage = onMessage;
     const { promise, resolve } = Promise.withResolvers<string>();
     this.ended = promise;
-    this.watch = setInterval(() => this.checkMemory(memoryBytes), WATCH_MS);
+    this.watch =
+      started.pid === undefined
+        ? undefined
+        : new MemoryWatch(started.pid, memoryBytes, (reason) => this.kill(reason));
     started.stdout.setEncoding('utf8').on('data', (text: string) => this.read(text));
     started.stderr.setEncoding('utf8').on('data', (text: string) => this.keepNote(text));
     // Writing to a process that is gone fails; that it is gone is told below.
@@ -41,7 +43,7 @@ export class PluginChild {
       this.reason ??= error.message;
     });
     started.once('close', (code, signal) => {
-      clearInterval(this.watch);
+      this.watch?.[Symbol.dispose]();
       const said = this.note.trim();
       resolve(this.reason ?? `it ended by itself (${signal ?? `exit ${code}`})${said && `: ${said}`}`);
     });
@@ -76,20 +78,5 @@ export class PluginChild {
     this.note = (this.note + text).slice(-NOTE_CHARACTERS);
     this.printed += text.length;
     if (this.printed > MAX_PRINTED) this.kill(`it printed more than ${MAX_PRINTED / KIB / KIB} MiB`);
-  }
-
-  private checkMemory(limit: number): void {
-    const bytes = residentBytes(this.process.pid);
-    if (bytes > limit) this.kill(`it needs more than ${Math.floor(limit / KIB / KIB)} MiB of memory`);
-  }
-}
-
-/** 0 when the process is gone. */
-function residentBytes(pid: number | undefined): number {
-  try {
-    const [, kib = '0'] = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
-    return Number(kib) * KIB;
-  } catch {
-    return 0;
   }
 }

@@ -63,19 +63,35 @@ export class FileScan {
   private async pass(signal: AbortSignal): Promise<void> {
     const { guest: known } = this.parts;
     const wasCaught = known.isCaughtLying;
+    await this.each(
+      (either) => this.unknown(either),
+      signal,
+      async (judged, either) => {
+        await this.finish(judged, either);
+        return wasCaught || !known.isCaughtLying;
+      },
+    );
+  }
+
+  /**
+   * Has `work` done with all that the batches come to, or until it resolves with false. A loop that is left waits for
+   * what works ahead of it, and that may wait for room that nobody gives back now: it is told first to give up.
+   */
+  private async each(
+    batches: (signal: AbortSignal) => AsyncIterable<WantedFile[]>,
+    signal: AbortSignal,
+    work: (judged: readonly Judged<WantedFile>[], signal: AbortSignal) => Promise<boolean>,
+  ): Promise<void> {
     const left = new AbortController();
     const either = AbortSignal.any([signal, left.signal]);
-    try {
-      for await (const judged of this.scan.fetchAndJudge(this.unknown(either), either)) {
-        await this.finish(judged, either);
-        if (known.isCaughtLying && !wasCaught) return;
+    for await (const judged of this.scan.fetchAndJudge(batches(either), either)) {
+      let goesOn = false;
+      try {
+        goesOn = await work(judged, either);
+      } finally {
+        if (!goesOn) left.abort();
       }
-    } catch (error) {
-      // A loop that is left waits for what works ahead of it, and that may wait for room that nobody gives back.
-      left.abort();
-      throw error;
-    } finally {
-      left.abort();
+      if (!goesOn) return;
     }
   }
 
@@ -125,20 +141,26 @@ export class FileScan {
       tally.missed('what files start', { reason: 'engine-limit', detail });
     }
     for (let due = this.starters.take(); due.length > 0; due = this.starters.take()) {
-      const batches = inRequests(due, policy.maxFileBytes);
-      for await (const judged of this.scan.fetchAndJudge(batches, signal)) {
-        for (const { item, verdict, opened } of judged) {
-          if (!opened && 'unfinished' in verdict && verdict.unfinished)
-            tally.missed(item.facts.path, verdict.unfinished);
-        }
-        const implicated = judged.map((each) => {
-          this.starters.note(each);
-          const said = this.starters.detections(each.item.facts.path);
-          return { ...each, verdict: withDetections(each.verdict, said) };
-        });
-        await this.respond(implicated, signal);
-      }
+      await this.each(
+        () => inRequests(due, policy.maxFileBytes),
+        signal,
+        async (judged, either) => {
+          await this.respond(judged.map(this.implicated, this), either);
+          return true;
+        },
+      );
     }
+  }
+
+  /** It was counted when it was judged; it is unscanned when it cannot be looked at again. */
+  private implicated(judged: Judged<WantedFile>): Judged<WantedFile> {
+    const { item, verdict, opened } = judged;
+    const { path } = item.facts;
+    this.starters.note(judged);
+    if (!opened && 'unfinished' in verdict && verdict.unfinished) {
+      this.scan.tally.missed(path, verdict.unfinished);
+    }
+    return { ...judged, verdict: withDetections(verdict, this.starters.detections(path)) };
   }
 
   /** Who runs the files of a batch that are malicious, by inode; nobody is asked when none is. */

@@ -41,8 +41,8 @@ export interface ResponsePolicy {
 
 export class Responder {
   readonly findings = new Map<string, FindingRecord>();
-  readonly steps: PlannedStep[] = [];
-  readonly withheld: WithheldStep[] = [];
+  steps: readonly PlannedStep[] = [];
+  withheld: readonly WithheldStep[] = [];
   private readonly guest: ConnectedGuest;
   private readonly parts: ResponderParts;
   private readonly policy: ResponsePolicy;
@@ -58,8 +58,11 @@ export class Responder {
     if (answerables.length === 0) return;
     for (const { record } of answerables) await this.keep(record);
     const plan = await this.plan(answerables, signal);
-    this.steps.push(...plan.steps);
-    this.withheld.push(...plan.withheld);
+    // What was planned for one that is answered again, as more is known of it, does not hold any more.
+    const again = new Set(answerables.map(({ record }) => record.id));
+    const holds = ({ finding }: { readonly finding: string }) => !again.has(finding);
+    this.steps = [...this.steps.filter(holds), ...plan.steps];
+    this.withheld = [...this.withheld.filter(holds), ...plan.withheld];
     for (const { record, content } of answerables) {
       const steps = plan.steps.filter(({ finding }) => finding === record.id);
       const reasons = plan.withheld

@@ -54,6 +54,15 @@ describe('a file that starts something malicious', () => {
     expect(record.summary).toMatchObject({ files: 4, malicious: 3, unscanned: {} });
   });
 
+  it('is planned for as what it turned out to be, though it was suspicious before', async () => {
+    const scan = await scanOf([{ ...UNIT, content: 'starts /tmp/x\nodd' }, EVIL]);
+    const { findings, plan } = await scan.run({ mode: 'contain' });
+    const unit = findings.find(({ subject }) => subject.kind === 'file' && subject.path === UNIT.path);
+    expect(unit).toMatchObject({ judgement: 'malicious', response: 'contained' });
+    expect(plan.withheld).toEqual([]);
+    expect(plan.steps).toHaveLength(2);
+  });
+
   it('and other things is suspicious, and left in its place', async () => {
     const scan = await scanOf([CRONTAB, EVIL]);
     const { findings } = await scan.run({ mode: 'contain' });

@@ -16,6 +16,7 @@ import {
   setUp,
 } from '../../testkit/index.ts';
 import { hasClamd, TestClamd } from '../clamd.ts';
+import { need } from '../need.ts';
 
 const fixture = (plugin: string, ...names: string[]): string =>
   path.join(import.meta.dirname, '../../plugins/detectors', plugin, 'fixtures', ...names);
@@ -26,7 +27,8 @@ function conforms(name: string, trial: DetectorTrial): void {
   });
 }
 
-for (const engine of ['auto', 'wasm']) {
+const hasYara = need({ program: 'yarac', get: 'apt-get install yara' });
+for (const engine of ['auto', 'wasm', ...(hasYara ? ['program'] : [])]) {
   conforms(`yara (${engine})`, {
     open: () => setUp(yara, { rules: [fixture('yara', 'rules')], engine, processes: 2 }),
     samples: {

@@ -1,24 +1,9 @@
 /** Detects by YARA rules. README.md in this folder tells what it takes and how it differs from `yara`. */
-import { availableParallelism } from 'node:os';
-import { definePlugin, type Logger, PluginError } from 'lazaret/plugin';
-import { z } from 'zod';
-import type { Engine } from './engine.ts';
-import { nativeEngine } from './native-engine.ts';
+import { definePlugin, PluginError } from 'lazaret/plugin';
+import { checkYara } from './checkup.ts';
+import { findEngines, openDetector } from './engines.ts';
+import { MEGABYTE, options } from './options.ts';
 import { readRuleFiles } from './rule-files.ts';
-import { wasmEngine } from './wasm-engine.ts';
-import { YaraDetector } from './yara-detector.ts';
-
-const options = z.strictObject({
-  /** Files, and directories that are searched for *.yar and *.yara; besides those of packs. */
-  rules: z.array(z.string().min(1)).default([]),
-  engine: z.enum(['auto', 'native', 'wasm']).default('auto'),
-  /** For one file, in seconds. */
-  deadlineSeconds: z.number().positive().max(3600).default(30),
-  /** Files scanned at once. */
-  processes: z.int().min(1).max(256).default(availableParallelism),
-  /** Of one pattern in one file; more are not looked for. */
-  maxMatches: z.int().min(1).max(1_000_000).default(1_000),
-});
 
 export default definePlugin({
   meta: {
@@ -30,7 +15,7 @@ export default definePlugin({
   options,
   requires: ['query:files', 'query:content'],
   signatures: ['yara'],
-  async setup({ options, logger, signatures }) {
+  async setup({ options, logger, signatures, cache }) {
     if (options.rules.length + signatures.length === 0) {
       throw new PluginError(
         'bad-signatures',
@@ -38,27 +23,10 @@ export default definePlugin({
       );
     }
     const rules = await readRuleFiles(options.rules, signatures);
-    return YaraDetector.open(chooseEngine(options.engine, logger), rules, {
-      deadlineMs: options.deadlineSeconds * 1000,
-      processes: options.processes,
-      maxMatches: options.maxMatches,
-    });
+    const engines = await findEngines(options.memoryMegabytes * MEGABYTE, cache);
+    const { processes, maxMatches } = options;
+    const settings = { deadlineMs: options.deadlineSeconds * 1000, processes, maxMatches };
+    return openDetector(options.engine, engines, rules, settings, logger);
   },
+  checkup: checkYara,
 });
-
-function chooseEngine(wanted: z.output<typeof options>['engine'], logger: Logger): Engine {
-  if (wanted === 'wasm') return wasmEngine();
-  try {
-    return nativeEngine();
-  } catch (cause) {
-    if (wanted === 'native') {
-      throw new PluginError(
-        'engine-unavailable',
-        'the native YARA engine cannot be loaded: install @litko/yara-x, or set "engine" to "wasm"',
-        { cause },
-      );
-    }
-    logger.warn('no native YARA engine: the WebAssembly engine is right for a handful of rules only');
-    return wasmEngine();
-  }
-}

@@ -1,4 +1,4 @@
-import type { Engine, Runner } from './engine.ts';
+import type { Runner, RunnerSource } from './engine.ts';
 import type { Reply, Request } from './scanner.ts';
 
 /** What became of a call. `abandoned`: it was not its turn yet when its lane ended. */
@@ -26,8 +26,8 @@ export class Lane {
   private timerAt = Number.POSITIVE_INFINITY;
   private killedFor: 'deadline' | 'close' | undefined;
 
-  constructor(engine: Engine, ended: (detail: string) => void) {
-    this.runner = engine.start({
+  constructor(source: RunnerSource, ended: (detail: string) => void) {
+    this.runner = source.start({
       reply: (reply) => this.answered(reply),
       ended: (detail) => {
         this.finish(detail);
@@ -74,10 +74,13 @@ export class Lane {
     const left = this.left();
     if (left === undefined) return;
     this.timerAt = performance.now() + left;
-    this.timer = setTimeout(() => {
-      // A reply may have come and not been read yet, when this process was held up: read first.
-      setImmediate(() => ((this.left() ?? 1) > 0 ? this.watch() : this.overdue()));
-    }, left);
+    this.timer = setTimeout(
+      () => {
+        // A reply may have come and not been read yet, when this process was held up: read first.
+        setImmediate(() => ((this.left() ?? 1) > 0 ? this.watch() : this.overdue()));
+      },
+      Math.max(left, 1),
+    );
   }
 
   /** Milliseconds that the present turn has left. */

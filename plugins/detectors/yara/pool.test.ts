@@ -1,11 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import type { Engine, Runner, RunnerEvents } from './engine.ts';
-import { type Job, type JobOutcome, Pool } from './pool.ts';
+import type { Runner, RunnerEvents, RunnerSource } from './engine.ts';
+import type { Job, JobOutcome } from './jobs.ts';
+import { Pool } from './pool.ts';
 
 /** Answers nothing by itself: a test says what each runner does. */
-class ScriptedEngine implements Engine {
-  readonly name = 'native';
-  readonly version = 'scripted';
+class ScriptedEngine implements RunnerSource {
   readonly requestsPerRunner: number;
   readonly runners: ScriptedRunner[] = [];
 

@@ -1,21 +1,7 @@
-import type { Engine } from './engine.ts';
+import type { RunnerSource } from './engine.ts';
+import type { Job, JobOutcome } from './jobs.ts';
 import { Lane } from './lane.ts';
-import type { Reply, Request } from './scanner.ts';
-
-/** What became of a job. `broken`: the engine does not start any more. `closed`: the pool was closed. */
-export type JobOutcome =
-  | { readonly kind: 'reply'; readonly reply: Reply }
-  | { readonly kind: 'deadline' | 'died' | 'broken'; readonly detail: string }
-  | { readonly kind: 'closed' };
-
-export interface Job {
-  readonly request: Request;
-  /** Bytes to work on, about. */
-  readonly weight: number;
-  readonly deadlineMs: number;
-  /** Called once, unless the job was withdrawn. */
-  readonly settle: (outcome: JobOutcome) => void;
-}
+import type { Request } from './scanner.ts';
 
 interface Preparation {
   readonly request: Request;
@@ -38,7 +24,7 @@ const FAILED_STARTS = 3;
  * that it was working on is lost with it, so a job that kills its lane does so once.
  */
 export class Pool {
-  private readonly engine: Engine;
+  private readonly source: RunnerSource;
   private readonly members = new Set<Member>();
   private queue: Job[] = [];
   private preparation: Preparation | undefined;
@@ -46,8 +32,8 @@ export class Pool {
   private broken: string | undefined;
   private closed: PromiseWithResolvers<void> | undefined;
 
-  constructor(engine: Engine, lanes: number) {
-    this.engine = engine;
+  constructor(source: RunnerSource, lanes: number) {
+    this.source = source;
     for (let lane = 0; lane < lanes; lane++) this.add();
   }
 
@@ -79,7 +65,7 @@ export class Pool {
   }
 
   private add(): void {
-    const lane: Lane = new Lane(this.engine, (detail) => this.ended(member, detail));
+    const lane: Lane = new Lane(this.source, (detail) => this.ended(member, detail));
     const member: Member = { lane, ready: false, weight: 0, requests: 0 };
     this.members.add(member);
     this.makeReady(member);
@@ -129,7 +115,7 @@ export class Pool {
       ready &&
       lane.open < AHEAD.jobs &&
       weight < AHEAD.weight &&
-      requests < this.engine.requestsPerRunner
+      requests < this.source.requestsPerRunner
     );
   }
 
@@ -142,7 +128,7 @@ export class Pool {
         this.queue.unshift(job);
         return;
       }
-      if (member.lane.open === 0 && member.requests >= this.engine.requestsPerRunner) member.lane.close();
+      if (member.lane.open === 0 && member.requests >= this.source.requestsPerRunner) member.lane.close();
       job.settle(outcome);
       // A lane is filled up again when half of what it holds is done: many small files to one write.
       if (member.lane.open <= AHEAD.jobs / 2) this.pump();

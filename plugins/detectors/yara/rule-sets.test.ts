@@ -4,7 +4,7 @@ import { ruleSets } from './rule-sets.ts';
 
 const setsOf = (...sources: string[]): number[][] => {
   const files = sources.map((text, place) => ({ ...declarations(text), place }));
-  return ruleSets(files).map((set) => set.map(({ place }) => place));
+  return ruleSets(files, false).map((set) => set.files.map(({ place }) => place));
 };
 
 it('keeps together what does not clash', () => {
@@ -39,4 +39,20 @@ it('gives a set to the guard of many rules, and keeps the rest together', () => 
     guarded(pe, 'a0'),
   ];
   expect(setsOf(...sources)).toEqual([[0, 3], [4], [1, 2]]);
+});
+
+it('parts files that use external variables from those that do not, and from rules of that name', () => {
+  const uses = 'rule a { condition: filename == "x" and owner == "y" }';
+  expect(setsOf(uses, 'rule b {', 'rule owner { condition: filename == "x" }', 'rule filename {')).toEqual([
+    [0],
+    [2],
+    [1, 3],
+  ]);
+  const [set] = ruleSets([declarations(uses)], true);
+  expect(set?.externals).toEqual(['filename', 'owner']);
+});
+
+it('leaves names alone where there are namespaces', () => {
+  const files = ['rule a {', 'rule a {', 'global rule b {'].map((text) => declarations(text));
+  expect(ruleSets(files, true)).toHaveLength(1);
 });

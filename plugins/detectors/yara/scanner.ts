@@ -1,7 +1,8 @@
 /**
- * What both engines can do, and the messages in which a child process or a worker is asked for it. Requests
+ * What the engines within this process's reach can do, and the messages in which a child process or a worker is asked for it. Requests
  * are answered one by one, in their order.
  */
+import type { External, NamingFacts } from './externals.ts';
 import type { RuleFile } from './rule-files.ts';
 
 /** A rule that matched. */
@@ -9,7 +10,6 @@ export interface Match {
   readonly rule: string;
   /** The place of its file in the list that was loaded. */
   readonly file: number;
-  readonly meta: Readonly<Record<string, unknown>>;
 }
 
 /** Why a rule file does not compile. */
@@ -20,17 +20,22 @@ export interface Fault {
 
 export interface Scanner {
   /** Compiles one file alone and throws it away. */
-  check(text: string): Fault | undefined;
+  check(file: RuleSource): Fault | undefined;
   /** Compiles files that each passed `check`. */
   load(files: readonly RuleFile[], maxMatches: number): void;
-  /** Throws what `failureOf` understands. */
-  scan(path: string): readonly Match[];
+  /** `facts`: whenever a loaded rule uses external variables. Throws what `failureOf` understands. */
+  scan(path: string, facts?: NamingFacts): readonly Match[];
+}
+
+export interface RuleSource {
+  readonly text: string;
+  readonly externals: readonly External[];
 }
 
 export type Request =
-  | { readonly ask: 'check'; readonly text: string }
+  | { readonly ask: 'check'; readonly file: RuleSource }
   | { readonly ask: 'load'; readonly files: readonly RuleFile[]; readonly maxMatches: number }
-  | { readonly ask: 'scan'; readonly path: string };
+  | { readonly ask: 'scan'; readonly path: string; readonly facts?: NamingFacts };
 
 export interface Failure {
   readonly reason: 'vanished' | 'unreadable' | 'not-regular' | 'engine-failed';
@@ -46,7 +51,7 @@ export type Reply =
 export function reply(scanner: Scanner, request: Request): Reply {
   switch (request.ask) {
     case 'check': {
-      const fault = scanner.check(request.text);
+      const fault = scanner.check(request.file);
       return fault === undefined ? { told: 'checked' } : { told: 'checked', fault };
     }
     case 'load':
@@ -54,7 +59,7 @@ export function reply(scanner: Scanner, request: Request): Reply {
       return { told: 'loaded' };
     case 'scan':
       try {
-        return { told: 'scanned', matches: scanner.scan(request.path) };
+        return { told: 'scanned', matches: scanner.scan(request.path, request.facts) };
       } catch (error) {
         return { told: 'failed', failure: failureOf(error) };
       }

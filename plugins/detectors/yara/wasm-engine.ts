@@ -2,6 +2,7 @@ import { createRequire } from 'node:module';
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import type { Engine, Runner, RunnerEvents } from './engine.ts';
+import { LaneCrew } from './lane-crew.ts';
 
 const PACKAGE = '@virustotal/yara-x';
 const WORKER = new URL(`./wasm-worker${extname(import.meta.filename)}`, import.meta.url);
@@ -11,7 +12,11 @@ const SCANS_PER_WORKER = 2_000;
 /** The official WebAssembly build in worker threads. */
 export function wasmEngine(): Engine {
   const { version } = createRequire(import.meta.url)(`${PACKAGE}/package.json`) as { version: string };
-  return { name: 'wasm', version: `${PACKAGE} ${version}`, requestsPerRunner: SCANS_PER_WORKER, start };
+  return {
+    name: 'wasm',
+    version: `${PACKAGE} ${version}`,
+    open: (processes) => new LaneCrew({ requestsPerRunner: SCANS_PER_WORKER, start }, processes),
+  };
 }
 
 function start(events: RunnerEvents): Runner {
