@@ -116,7 +116,9 @@ describe.runIf(possible)('a stranger', () => {
       recursive: true,
       filter: (path) => !LEFT_OUT.includes(path),
     });
-    cpSync(join(ROOT, 'package.json'), join(staged, 'package.json'));
+    for (const name of ['package.json', 'packs']) {
+      cpSync(join(ROOT, name), join(staged, name), { recursive: true });
+    }
     cpSync(EXAMPLE, stranger, { recursive: true, filter: (path) => !path.endsWith('node_modules') });
     await unpack(await pack(staged, work), join(stranger, 'node_modules/lazaret'));
     copyDependencies(stranger);
