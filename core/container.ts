@@ -36,7 +36,7 @@ import { PackWatch } from './pack/watch.ts';
 import { PatchApplier } from './patch/apply.ts';
 import { Patcher } from './patch/patcher.ts';
 import { PluginRegistry } from './plugin/registry.ts';
-import { type ThirdParty, thirdParty } from './plugin/third-party.ts';
+import { type Catalogue, type ThirdParty, thirdParty } from './plugin/third-party.ts';
 import { Known } from './scan/known.ts';
 import { noteLateOutcomes } from './scan/response.ts';
 import { Scanner } from './scan/scanner.ts';
@@ -69,12 +69,15 @@ export const BUILT_IN = [
 ];
 
 /** All that a configuration can name: ours, and those of its plugin directories. */
-export const pluginsFor = (settings?: Settings): readonly AnyPlugin[] => [
-  ...BUILT_IN,
-  ...(settings ? ofThirdParties(settings).plugins : []),
-];
+export const pluginsFor = (settings?: Settings): readonly AnyPlugin[] =>
+  settings ? catalogueFor(settings).plugins : BUILT_IN;
 
-export function ofThirdParties({ pluginDirectories, spool, state }: Settings): ThirdParty {
+export function catalogueFor(settings: Settings): Catalogue {
+  const outside = ofThirdParties(settings);
+  return { ...outside, plugins: [...BUILT_IN, ...outside.plugins] };
+}
+
+function ofThirdParties({ pluginDirectories, spool, state }: Settings): ThirdParty {
   const places = [spool.directory, spool.overflow.directory ?? join(state, 'spool')];
   return thirdParty(
     pluginDirectories,
@@ -97,18 +100,18 @@ export async function compose(settings: Settings, options: ServiceOptions): Prom
   const container = root.createChildContainer();
   const database = started.adopt(StateDatabase.open(settings.state), (opened) => opened.close());
   const stop = started.adopt(new AbortController(), (controller) => controller.abort());
+  const { plugins: all, refused } = catalogueFor(settings);
+  for (const { error } of refused) options.logger.warn(error.message);
   const context = {
     logger: options.logger,
     cache: join(settings.state, 'cache'),
     signal: stop.signal,
+    refused: refused.map(({ directory, error }) => ({ file: directory, message: error.message })),
   };
   const store = new PackStore(database);
   const shelf = new PackShelf(join(settings.state, 'packs'), settings.packs.trusted);
   const builtIn = settings.packs.starter ? await readStarter() : { files: [], problems: [] };
   const signatures = [...builtIn.files, ...(await activeFiles(shelf, store.list(), Date.now()))];
-  const outside = ofThirdParties(settings);
-  for (const { error } of outside.refused) options.logger.warn(error.message);
-  const all = [...BUILT_IN, ...outside.plugins];
   const plugins = started.adopt(
     await PluginRegistry.open(all, settings.plugins, context, signatures),
     (opened) => opened.close(),

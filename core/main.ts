@@ -27,6 +27,7 @@ if (Number(process.versions.node.split('.')[0]) < NEEDED) {
   const engine = () => import('./container.ts');
   await runCommandLine(process.argv.slice(2), version, {
     io: processIo(),
+    catalogue: async (settings) => (await engine()).catalogueFor(settings),
     plugins: async (settings) => (await engine()).pluginsFor(settings),
     startEngine: async (settings, options) => (await engine()).compose(settings, options),
   });

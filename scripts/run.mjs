@@ -14,7 +14,7 @@ import { fileURLToPath } from 'node:url';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const bin = join(root, 'node_modules', '.bin');
 const node = join(bin, 'node');
-const sources = ['protocol', 'core', 'plugins', 'agent', 'demo', 'bench', 'test', 'tsconfig.json'];
+const sources = ['protocol', 'core', 'plugins', 'testkit', 'agent', 'demo', 'bench', 'test', 'tsconfig.json'];
 const agentSources = ['protocol', 'agent', 'scripts/build-agent.mjs', 'package-lock.json'];
 
 /** What a job needs made ready before it, and what it then runs. */

@@ -8,7 +8,7 @@ import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 
 const ROOT = path.join(import.meta.dirname, '..');
-const SOURCES = ['protocol', 'core', 'plugins', 'agent', 'demo', 'bench', 'test'];
+const SOURCES = ['protocol', 'core', 'plugins', 'testkit', 'agent', 'demo', 'bench', 'test'];
 const COMPOSITION_ROOT = 'core/container.ts';
 /** Tests, and what only tests run. */
 const TESTING = /\.test\.ts$|\.suite\.ts$|\.child\.ts$|^test\/|^agent\/testing\//;
@@ -85,6 +85,16 @@ const RULES: readonly {
     from: within('plugins'),
     never: ({ from, to, own }) =>
       own ? !within(pluginOf(from))(to) : to.startsWith('lazaret') && to !== 'lazaret/plugin',
+  },
+  {
+    rule: 'the test kit imports the plugin API, what Node has, and its own files',
+    from: within('testkit'),
+    never: ({ to, own }) => (own ? !within('testkit')(to) && to !== 'core/api/index.ts' : !isBuiltin(to)),
+  },
+  {
+    rule: 'only tests import the test kit',
+    from: (file) => !within('testkit')(file),
+    never: ({ to, own }) => (own ? within('testkit')(to) : to === 'lazaret/testkit'),
   },
   {
     rule: 'nothing imports test',

@@ -1,6 +1,6 @@
 /** All that a plugin may import: `import { definePlugin } from 'lazaret/plugin'`. */
 export type { ActingInstruction, FileTarget, InstructionName, ProcessTarget } from '../../protocol/index.ts';
-export { displayBytes, parseDisplayed } from '../../protocol/index.ts';
+export { ACTING, displayBytes, parseDisplayed } from '../../protocol/index.ts';
 export * from './confine.ts';
 export * from './detector.ts';
 export * from './error.ts';

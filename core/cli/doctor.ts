@@ -17,7 +17,7 @@ import {
 } from './checkup.ts';
 import { EXIT } from './exit.ts';
 import { checkPacks } from './pack-checkup.ts';
-import { checkPlugins, type Examinable } from './plugin-checkup.ts';
+import { checkPlugins } from './plugin-checkup.ts';
 import { type Context, perform, type Run } from './run.ts';
 import type { Paint } from './style.ts';
 import { columnsOf, harmless, pad } from './text.ts';
@@ -30,7 +30,9 @@ export function registerDoctor(program: Command, context: Context): void {
 }
 
 async function doctor(run: Run, context: Context): Promise<number> {
-  const { plugins, checks: loading } = await loadPlugins(context);
+  const loading = await checkLoading(context);
+  const isLoaded = loading.length === 0;
+  const plugins = isLoaded ? (given: Settings) => context.plugins(given) : undefined;
   const { settings, checks: configuration } = await checkConfiguration(run.options.config, plugins);
   const own = run.withState(settings);
   const checks = [
@@ -38,27 +40,37 @@ async function doctor(run: Run, context: Context): Promise<number> {
     ...configuration,
     ...(await examine(own, run.io.env.PATH ?? '')),
     ...(await packs(own)),
-    ...(await checkPlugins(plugins ?? [], own)),
+    ...(isLoaded ? await examinePlugins(own, context) : []),
   ];
   if (run.json) for (const check of checks) run.printJson(check);
   else run.io.stdout.write(renderChecks(checks, run.paint));
   return checks.some(({ status }) => status === 'fail') ? EXIT.failed : EXIT.ok;
 }
 
-/** Plugins that cannot even be loaded are no reason not to look at the rest. */
-async function loadPlugins(context: Context): Promise<{ plugins?: readonly Examinable[]; checks: Check[] }> {
+/** Plugins that cannot even be loaded are no reason not to look at the rest. Nothing when they can. */
+async function checkLoading(context: Context): Promise<Check[]> {
   try {
-    return { plugins: await context.plugins(), checks: [] };
+    await context.plugins();
+    return [];
   } catch (error) {
     const detail = `they cannot be loaded: ${error instanceof Error ? error.message : String(error)}`;
-    return { checks: [{ name: 'plugins', status: 'fail', detail, remedy: 'npm ci, then npm run build' }] };
+    return [{ name: 'plugins', status: 'fail', detail, remedy: 'npm ci, then npm run build' }];
   }
+}
+
+/** Those that are in use look at what they need; those that were refused are named. */
+async function examinePlugins(settings: Settings, context: Context): Promise<Check[]> {
+  const { plugins, refused } = await context.catalogue(settings);
+  const named = refused.map(
+    ({ error }): Check => ({ name: 'plugins', status: 'fail', detail: error.message }),
+  );
+  return [...named, ...(await checkPlugins(plugins, settings))];
 }
 
 /** A wrong configuration is one finding among others: the rest is looked at with the defaults. */
 async function checkConfiguration(
   file: string | undefined,
-  plugins: readonly Configurable[] | undefined,
+  plugins: ((settings: Settings) => Promise<readonly Configurable[]>) | undefined,
 ): Promise<{ settings: Settings; checks: Check[] }> {
   const name = 'configuration';
   try {

@@ -136,7 +136,10 @@ async function lazaret(
       },
     };
   };
-  await runCommandLine(args, '1.2.3', { io, startEngine, plugins: async () => PLUGINS });
+  await runCommandLine(args, '1.2.3', {
+    ...{ io, startEngine, plugins: async () => PLUGINS },
+    catalogue: async () => ({ plugins: [], packages: [], refused: [] }),
+  });
   expect(interrupts.size).toBe(0);
   return { code: io.exitCode, ...text, requests, settings, calls };
 }

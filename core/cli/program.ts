@@ -7,6 +7,7 @@ import { EXIT } from './exit.ts';
 import { registerFindings } from './findings.ts';
 import { registerPack } from './pack.ts';
 import { registerPatch } from './patch.ts';
+import { registerPlugin } from './plugin.ts';
 import { registerQuarantine } from './quarantine.ts';
 import type { Context } from './run.ts';
 import { registerScan } from './scan.ts';
@@ -56,6 +57,7 @@ function buildProgram(version: string, context: Context): Command {
   registerQuarantine(program, context);
   registerPatch(program, context);
   registerPack(program, context);
+  registerPlugin(program, context);
   registerConfig(program, context);
   registerDoctor(program, context);
   return program;

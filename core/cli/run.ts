@@ -5,6 +5,7 @@ import type { Logger } from '../api/index.ts';
 import { loadSettings, type Settings } from '../config/index.ts';
 import { NdjsonSink } from '../events/ndjson.ts';
 import type { EventSink } from '../events/sink.ts';
+import type { Catalogue } from '../plugin/third-party.ts';
 import type { StartEngine } from './engine.ts';
 import { exitCodeOf, renderError } from './error.ts';
 import { EXIT } from './exit.ts';
@@ -21,6 +22,8 @@ export interface Context {
   readonly io: Io;
   /** The plugins that a configuration can name; without one, those that come with Lazaret. */
   plugins(settings?: Settings): Promise<readonly Examinable[]>;
+  /** All plugins, with what is known of those of third parties. */
+  catalogue(settings: Settings): Promise<Catalogue>;
   readonly startEngine: StartEngine;
 }
 

@@ -220,7 +220,7 @@ describe('options of plugins', () => {
     expect(message.split('\n')).toEqual([
       expect.stringMatching(/^a\.yaml:3:16: plugins\.yara\.rules\[1\]: .*expected string/),
       expect.stringMatching(/^a\.yaml:2:3: plugins\.yara: .*colour/),
-      'a.yaml:5:3: plugins.nosuch: there is no such plugin: expected one of hashset, yara',
+      'a.yaml:5:3: plugins.nosuch: there is no such plugin: expected one of hashset, yara (lazaret plugin list tells which are refused)',
     ]);
   });
 

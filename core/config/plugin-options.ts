@@ -20,7 +20,8 @@ export async function pluginFaults(
     const plugin = plugins.find(({ meta }) => meta.id === id);
     const path = ['plugins', id];
     if (!plugin) {
-      return [faultAt(source, path, `there is no such plugin: expected one of ${known.join(', ')}`)];
+      const expected = `expected one of ${known.join(', ')} (lazaret plugin list tells which are refused)`;
+      return [faultAt(source, path, `there is no such plugin: ${expected}`)];
     }
     return enabled ? optionFaults(plugin, given, path, source) : [];
   });

@@ -4,9 +4,12 @@
  */
 import type { ChildProcessWithoutNullStreams } from 'node:child_process';
 import { MemoryWatch } from '../api/index.ts';
-import { type FromChild, fromChild, MAX_LINE, type ToChild } from './messages.ts';
+import { type FromChild, MAX_LINE, type ToChild, understand } from './messages.ts';
 
-const NOTE_BYTES = 500;
+/** What is kept of what it prints, and how much it may print. */
+const NOTE_CHARACTERS = 500;
+const MAX_PRINTED = 64 * 1024 * 1024;
+const KIB = 1024;
 
 export class PluginChild {
   /** Resolves with the reason when the process has ended. */
@@ -17,6 +20,7 @@ export class PluginChild {
   private reason: string | undefined;
   private rest = '';
   private note = '';
+  private printed = 0;
 
   constructor(
     started: ChildProcessWithoutNullStreams,
@@ -32,9 +36,7 @@ export class PluginChild {
         ? undefined
         : new MemoryWatch(started.pid, memoryBytes, (reason) => this.kill(reason));
     started.stdout.setEncoding('utf8').on('data', (text: string) => this.read(text));
-    started.stderr.setEncoding('utf8').on('data', (text: string) => {
-      this.note = (this.note + text).slice(-NOTE_BYTES);
-    });
+    started.stderr.setEncoding('utf8').on('data', (text: string) => this.keepNote(text));
     // Writing to a process that is gone fails; that it is gone is told below.
     started.stdin.on('error', () => undefined);
     started.once('error', (error) => {
@@ -62,22 +64,19 @@ export class PluginChild {
     const lines = (this.rest + text).split('\n');
     this.rest = lines.pop() ?? '';
     for (const line of lines) this.take(line);
-    if (this.rest.length > MAX_LINE) this.kill(`it said more than ${MAX_LINE} bytes in one line`);
+    if (this.rest.length > MAX_LINE) this.kill(`it said more than ${MAX_LINE} characters in one line`);
   }
 
   private take(line: string): void {
     if (this.reason !== undefined) return;
-    const message = parse(line);
-    if (message) this.onMessage(message);
-    else this.kill('it said what the host does not understand');
+    const said = understand(line);
+    if ('message' in said) this.onMessage(said.message);
+    else this.kill(`it said what the host does not understand: ${said.complaint}`);
   }
-}
 
-function parse(line: string): FromChild | undefined {
-  if (line.length > MAX_LINE) return undefined;
-  try {
-    return fromChild.safeParse(JSON.parse(line)).data;
-  } catch {
-    return undefined;
+  private keepNote(text: string): void {
+    this.note = (this.note + text).slice(-NOTE_CHARACTERS);
+    this.printed += text.length;
+    if (this.printed > MAX_PRINTED) this.kill(`it printed more than ${MAX_PRINTED / KIB / KIB} MiB`);
   }
 }

@@ -2,7 +2,8 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { PluginError } from '../api/index.ts';
-import { checkOwner, type FoundPackage, readPackage } from './manifest.ts';
+import { type FoundPackage, readPackage } from './manifest.ts';
+import { checkOwner } from './package-files.ts';
 
 const NAME = /^lazaret-plugin-/;
 
@@ -16,25 +17,24 @@ export interface Discovery {
 export function discover(directories: readonly string[]): Discovery {
   const packages: FoundPackage[] = [];
   const refused: { directory: string; error: PluginError }[] = [];
-  for (const directory of directories) {
+  /** Undefined when it cannot, which is then told. */
+  const look = <Result>(directory: string, at: (directory: string) => Result): Result | undefined => {
     try {
-      checkOwner(directory);
-    } catch (cause) {
-      refused.push({ directory, error: asPluginError(directory, cause) });
-      continue;
+      return at(directory);
+    } catch (error) {
+      refused.push({ directory, error: asPluginError(directory, error) });
+      return undefined;
     }
-    for (const candidate of candidates(directory)) {
-      try {
-        packages.push(readPackage(candidate));
-      } catch (error) {
-        refused.push({ directory: candidate, error: asPluginError(candidate, error) });
-      }
-    }
+  };
+  for (const candidate of directories.flatMap((directory) => look(directory, candidates) ?? [])) {
+    const found = look(candidate, readPackage);
+    if (found) packages.push(found);
   }
   return { packages, refused };
 }
 
 function candidates(directory: string): string[] {
+  checkOwner(directory);
   const modules = join(directory, 'node_modules');
   const named = (folder: string) =>
     existsSync(folder)

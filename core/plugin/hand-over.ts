@@ -3,25 +3,55 @@
  * for as long as it is asked about it. A hard link costs microseconds and no memory; what lies on another file
  * system is copied.
  */
-import { constants, copyFileSync, linkSync, mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import { constants, copyFileSync, linkSync, mkdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Subject } from '../api/index.ts';
+import type { Answer, Subject } from '../api/index.ts';
+import { SpoolDirectory } from '../scan/spool-directory.ts';
+
+/** Subjects as a child gets them, until they are disposed of. */
+export interface Handed extends Disposable {
+  readonly subjects: readonly Subject[];
+  /** For those whose content is gone, or could not be handed over. */
+  readonly unscanned: readonly Answer[];
+}
 
 export class HandOver implements Disposable {
-  readonly directories: readonly string[];
+  private readonly places: readonly SpoolDirectory[];
   private serial = 0;
 
-  /** One private directory in each of `parents`, which should be where contents lie. */
+  /** One private directory in each of `parents`, which should be where contents lie. What a crash left is swept. */
   constructor(parents: readonly string[]) {
-    this.directories = parents.map((parent) => {
+    this.places = parents.map((parent) => {
       mkdirSync(parent, { recursive: true, mode: 0o700 });
-      return mkdtempSync(join(parent, 'lazaret-plugin-'));
+      return SpoolDirectory.create(parent);
     });
   }
 
-  /** The subject as the child gets it, and how to take its content back. Throws when the content is gone. */
-  give(subject: Subject): { readonly subject: Subject; takeBack(): void } {
-    if (subject.kind !== 'file' || subject.content === '') return { subject, takeBack: () => undefined };
+  /** Where files are handed over. */
+  get directories(): readonly string[] {
+    return this.places.map(({ path }) => path);
+  }
+
+  give(subjects: readonly Subject[]): Handed {
+    const given: Subject[] = [];
+    const unscanned: Answer[] = [];
+    for (const subject of subjects) {
+      try {
+        given.push(this.giveOne(subject));
+      } catch (error) {
+        unscanned.push({ subject: subject.id, unscanned: 'io-error', detail: (error as Error).message });
+      }
+    }
+    const contents = given.flatMap((subject) => (subject.kind === 'file' ? subject.content : []));
+    const takeBack = () => {
+      for (const content of contents) if (content !== '') rmSync(content, { force: true });
+    };
+    return { subjects: given, unscanned, [Symbol.dispose]: takeBack };
+  }
+
+  private giveOne(subject: Subject): Subject {
+    // A detector that reads digests alone gets no content.
+    if (subject.kind !== 'file' || subject.content === '') return subject;
     const path = join(this.placeFor(subject.content), String(++this.serial));
     try {
       linkSync(subject.content, path);
@@ -29,7 +59,7 @@ export class HandOver implements Disposable {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') throw error;
       copyFileSync(subject.content, path, constants.COPYFILE_EXCL);
     }
-    return { subject: { ...subject, content: path }, takeBack: () => rmSync(path, { force: true }) };
+    return { ...subject, content: path };
   }
 
   private placeFor(content: string): string {
@@ -39,6 +69,6 @@ export class HandOver implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    for (const directory of this.directories) rmSync(directory, { recursive: true, force: true });
+    for (const place of this.places) place[Symbol.dispose]();
   }
 }

@@ -1,15 +1,22 @@
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { discover } from './discover.ts';
-import { checkOwner, readPackage } from './manifest.ts';
-import { thirdParty } from './third-party.ts';
-import { covers, wantsSchema } from './wants.ts';
+import { readPackage } from './manifest.ts';
+import { checkOwner } from './package-files.ts';
 
 let root: string;
 beforeEach(() => {
-  root = mkdtempSync(join(tmpdir(), 'lazaret-manifest-'));
+  root = realpathSync(mkdtempSync(join(tmpdir(), 'lazaret-manifest-')));
 });
 afterEach(() => rmSync(root, { recursive: true }));
 
@@ -21,6 +28,11 @@ function install(name: string, lazaret: object = {}): string {
   writeFileSync(join(directory, 'index.js'), 'process.exit(1); // never run');
   return directory;
 }
+function describeAs(directory: string, more: object): void {
+  const file = join(directory, 'package.json');
+  writeFileSync(file, JSON.stringify({ ...JSON.parse(readFileSync(file, 'utf8')), ...more }));
+}
+
 const refusal = (directory: string): unknown => {
   try {
     return readPackage(directory);
@@ -36,8 +48,10 @@ describe('a package', () => {
     expect(readPackage(install('lazaret-plugin-one'))).toMatchObject({
       name: 'lazaret-plugin-one',
       version: '1.2.3',
-      manifest: { id: 'one', wants: { kinds: ['file'] } },
+      manifest: { id: 'one', wants: { kinds: ['file'] }, requires: ['query:files', 'query:content'] },
     });
+    const both = install('lazaret-plugin-two', { wants: { kinds: ['process'] } });
+    expect(readPackage(both).manifest.requires).toEqual(['query:processes']);
   });
 
   it('has another digest when any of its files changes', () => {
@@ -46,6 +60,24 @@ describe('a package', () => {
     expect(readPackage(directory).digest).toBe(before);
     writeFileSync(join(directory, 'rules.txt'), 'more');
     expect(readPackage(directory).digest).not.toBe(before);
+  });
+
+  it('counts with what it depends on, and with no more of node_modules', () => {
+    const directory = install('lazaret-plugin-one');
+    const needed = install('left-pad');
+    install('is-odd');
+    describeAs(directory, { dependencies: { 'left-pad': '1', lazaret: '1', 'not-there': '1' } });
+    // As a developer's checkout has it.
+    mkdirSync(join(directory, 'node_modules'));
+    symlinkSync('/etc', join(directory, 'node_modules', 'linked'));
+    const { digest, readable } = readPackage(directory);
+    expect(readable).toEqual(
+      [directory, needed].flatMap((part) => [join(part, 'index.js'), join(part, 'package.json')]),
+    );
+    writeFileSync(join(needed, 'index.js'), 'changed');
+    expect(readPackage(directory).digest).not.toBe(digest);
+    chmodSync(join(needed, 'index.js'), 0o666);
+    expect(refusal(directory)).toEqual(refused('bad-package', /chmod o-w/));
   });
 
   it.each([
@@ -77,7 +109,12 @@ describe('a package', () => {
     symlinkSync('/etc/passwd', join(directory, 'data'));
     expect(refusal(directory)).toEqual(refused('bad-package', /data leads out/));
     rmSync(join(directory, 'data'));
+    symlinkSync('index.js', join(directory, 'data'));
+    expect(refusal(directory)).toMatchObject({ name: 'lazaret-plugin-one' });
     chmodSync(join(directory, 'index.js'), 0o666);
+    expect(refusal(directory)).toEqual(refused('bad-package', /chmod o-w/));
+    chmodSync(join(directory, 'index.js'), 0o644);
+    chmodSync(directory, 0o777);
     expect(refusal(directory)).toEqual(refused('bad-package', /chmod o-w/));
   });
 
@@ -86,51 +123,4 @@ describe('a package', () => {
     expect(() => checkOwner('/x', foreign)).toThrow(/belongs to the user/);
     expect(() => checkOwner('/x', { uid: 0, mode: 0o755 })).not.toThrow();
   });
-});
-
-describe('a plugin directory', () => {
-  it('holds packages, scoped ones too, and may be one itself', () => {
-    install('lazaret-plugin-one');
-    install('@x/lazaret-plugin-two', { id: 'two' });
-    install('left-pad');
-    const names = ({ packages }: ReturnType<typeof discover>) => packages.map(({ name }) => name).sort();
-    expect(names(discover([root]))).toEqual(['@x/lazaret-plugin-two', 'lazaret-plugin-one']);
-    expect(names(discover([join(root, 'node_modules/lazaret-plugin-one')]))).toEqual(['lazaret-plugin-one']);
-  });
-
-  it('that is missing or that anybody may write is refused as a whole', () => {
-    install('lazaret-plugin-one');
-    chmodSync(root, 0o777);
-    const { packages, refused } = discover([root, join(root, 'no-such')]);
-    expect(packages).toEqual([]);
-    expect(refused.map(({ error }) => error.code)).toEqual(['bad-package', 'bad-package']);
-  });
-
-  it('cannot take the id of another plugin', () => {
-    install('lazaret-plugin-one', { id: 'yara' });
-    const { plugins, refused } = thirdParty([root], ['yara'], [root]);
-    expect(plugins).toEqual([]);
-    expect(refused[0]?.error.message).toMatch(/another plugin has the id yara/);
-  });
-});
-
-it('what is wanted holds as declared, all conditions together', () => {
-  const facts = { path: '/usr/bin/x.bin', size: 100, mode: 0o100755, uid: 0, gid: 0, mtime: '0' };
-  const wants = (declared: object) => covers(wantsSchema.parse(declared), { kind: 'file', facts });
-  expect(wants({})).toBe(true);
-  expect(
-    wants({ minSize: 100, maxSize: 100, suffixes: ['.bin'], prefixes: ['/usr/'], executable: true }),
-  ).toBe(true);
-  for (const none of [
-    { minSize: 101 },
-    { maxSize: 99 },
-    { suffixes: ['.js'] },
-    { prefixes: ['/opt/'] },
-    { executable: false },
-    { kinds: ['process'] },
-  ]) {
-    expect(wants(none)).toBe(false);
-  }
-  expect(covers(wantsSchema.parse({ kinds: ['process'] }), { kind: 'process' })).toBe(true);
-  expect(wantsSchema.safeParse({ minSize: -1 }).success).toBe(false);
 });

@@ -5,7 +5,7 @@
  *   host → child   setup (once: entry, options) · check (once, instead: options) · detect · abort
  *   child → host   checked · ready or failed · answer (one for each subject) · done
  *
- * The child is hostile: whatever it says passes these schemas, a line is at most `MAX_LINE` bytes, and a message
+ * The child is hostile: whatever it says passes these schemas, a line is at most `MAX_LINE` characters, and a message
  * that does not fit ends it.
  */
 import { z } from 'zod';
@@ -13,8 +13,8 @@ import { type SignatureFile, type Subject, UNSCANNED_REASONS } from '../api/inde
 
 export const MAX_LINE = 1024 * 1024;
 const MAX_NAME = 200;
-/** Statements about one subject; what goes beyond is cut off and counted. */
-export const MAX_DETECTIONS = 64;
+/** A path of 4,096 bytes, all of them escaped as `\\xNN`. */
+const MAX_PATH = 4 * 4096;
 
 export type ToChild =
   | { readonly type: 'check'; readonly entry: string; readonly options: unknown }
@@ -30,19 +30,26 @@ export type ToChild =
 const short = z.string().min(1).max(MAX_NAME);
 const line = z.string().max(1_000);
 
+const technique = z.string().regex(/^T\d{4}(\.\d{3})?$/);
+
 const detection = z.object({
   judgement: z.enum(['malicious', 'suspicious']),
   name: short,
   source: line.optional(),
   description: line.optional(),
-  attack: z
-    .array(z.string().regex(/^T\d{4}(\.\d{3})?$/))
-    .max(32)
-    .optional(),
+  attack: z.array(technique).max(32).optional(),
+});
+
+const start = z.object({
+  path: z.string().min(1).max(MAX_PATH),
+  technique,
+  line: z.int().positive().optional(),
+  shared: z.boolean().optional(),
 });
 
 const answer = z.union([
-  z.object({ subject: short, detections: z.array(detection) }),
+  // How many of them are kept is counted in call.ts: what was found stays found.
+  z.object({ subject: short, detections: z.array(detection), starts: z.array(start).optional() }),
   z.object({ subject: short, unscanned: z.enum(UNSCANNED_REASONS), detail: line.optional() }),
 ]);
 
@@ -78,3 +85,22 @@ export const fromChild = z.discriminatedUnion('type', [
 
 export type FromChild = z.output<typeof fromChild>;
 export type Ready = Extract<FromChild, { type: 'ready' }>;
+
+/** The message that a line is, or what is wrong with it, for whoever wrote the plugin. */
+export function understand(line: string): { readonly message: FromChild } | { readonly complaint: string } {
+  if (line.length > MAX_LINE) return { complaint: `more than ${MAX_LINE} characters in one line` };
+  try {
+    const result = fromChild.safeParse(JSON.parse(line));
+    return result.success ? { message: result.data } : { complaint: complaintOf(result.error.issues) };
+  } catch {
+    return { complaint: 'no JSON' };
+  }
+}
+
+/** The first thing that is wrong, with the keys that lead there, which are those of the schemas above. */
+function complaintOf([issue]: readonly z.core.$ZodIssue[], above: readonly PropertyKey[] = []): string {
+  if (issue === undefined) return 'no message';
+  const path = [...above, ...issue.path];
+  const [branch = []] = issue.code === 'invalid_union' ? issue.errors : [];
+  return branch.length > 0 ? complaintOf(branch, path) : `${path.map(String).join('.')}: ${issue.message}`;
+}

@@ -5,8 +5,9 @@
 import { registerHooks } from 'node:module';
 import { createInterface } from 'node:readline';
 import { pathToFileURL } from 'node:url';
-import type { Detection, Detector, Plugin } from '../api/index.ts';
+import type { Answer, Detector, Plugin } from '../api/index.ts';
 import type { FromChild, ToChild } from './messages.ts';
+import { withhold } from './withhold.ts';
 
 const suffix = import.meta.url.slice(-3);
 const api = new URL(`../api/index${suffix}`, import.meta.url).href;
@@ -19,6 +20,7 @@ registerHooks({
   resolve: (specifier, context, next) =>
     specifier === 'lazaret/plugin' ? { url: api, shortCircuit: true } : next(specifier, context),
 });
+withhold();
 // What a plugin prints is not for the host to read.
 globalThis.console = new console.Console(process.stderr, process.stderr);
 
@@ -76,9 +78,7 @@ async function detect({ call, subjects }: Extract<ToChild, { type: 'detect' }>):
   try {
     if (!detector) throw new Error('it was not set up');
     for await (const answer of detector.detect(subjects, abort.signal)) {
-      if ('detections' in answer)
-        say({ type: 'answer', call, answer: { ...answer, detections: answer.detections.map(copy) } });
-      else say({ type: 'answer', call, answer });
+      say({ type: 'answer', call, answer: plain(answer) });
     }
     say({ type: 'done', call });
   } catch (error) {
@@ -88,10 +88,10 @@ async function detect({ call, subjects }: Extract<ToChild, { type: 'detect' }>):
   }
 }
 
-const copy = ({ attack, ...detection }: Detection) => ({
-  ...detection,
-  attack: attack && [...attack],
-});
+type Said = Extract<FromChild, { type: 'answer' }>['answer'];
+
+/** What JSON makes of it has no `readonly`; whether it is well-formed is for the host to find out. */
+const plain = (answer: Answer): Said => answer as Said;
 
 async function obey(message: ToChild): Promise<void> {
   if (message.type === 'check') await check(message.entry, message.options);

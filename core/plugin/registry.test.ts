@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
 import { type AnyPlugin, type Detector, definePlugin, type Kinds, type PluginKind } from '../api/index.ts';
-import { PluginRegistry, type PluginSettings } from './registry.ts';
+import { PluginRegistry } from './registry.ts';
+import type { PluginSettings } from './usage.ts';
 
 const context = {
   logger: { debug: vi.fn(), info: vi.fn(), warn: vi.fn() },

@@ -7,21 +7,15 @@ import { join } from 'node:path';
 import type { InstructionName } from '../../protocol/index.ts';
 import {
   type AnyPlugin,
-  API_VERSION,
   type Kinds,
   type Logger,
   PluginError,
   type PluginKind,
   type PluginMeta,
   type SignatureFile,
-  type StandardSchema,
+  type SignatureProblem,
 } from '../api/index.ts';
-
-/** What configuration says of one plugin: whether it is used, and options of its own. */
-export interface PluginSettings {
-  readonly enabled: boolean;
-  readonly [option: string]: unknown;
-}
+import { checkOptions, filesFor, type PluginSettings, usageOf } from './usage.ts';
 
 /** A plugin that is ready for use. */
 export interface ReadyPlugin<Kind extends PluginKind> {
@@ -37,6 +31,8 @@ export interface RegistryContext {
   readonly cache: string;
   /** Aborted when the host shuts down. */
   readonly signal: AbortSignal;
+  /** Plugins that were not even taken: whoever scans without them is told. */
+  readonly refused?: readonly SignatureProblem[];
 }
 
 type AnyReady = { [Kind in PluginKind]: ReadyPlugin<Kind> }[PluginKind];
@@ -44,6 +40,8 @@ type AnyReady = { [Kind in PluginKind]: ReadyPlugin<Kind> }[PluginKind];
 /** Detectors that stay usable until they are let go of, whatever is renewed meanwhile. */
 export interface HeldDetectors extends Disposable {
   readonly detectors: readonly ReadyPlugin<'detector'>[];
+  /** Plugins that are not among them because they were refused. */
+  readonly refused: readonly SignatureProblem[];
 }
 
 /** Plugins that were set up together; holders keep it from being closed. */
@@ -108,6 +106,7 @@ export class PluginRegistry {
     let held = true;
     return {
       detectors: generation.ready.filter(isKind('detector')),
+      refused: this.context.refused ?? [],
       [Symbol.dispose]: () => {
         if (held) generation.holders--;
         held = false;
@@ -184,11 +183,6 @@ const isKind =
   (plugin: AnyReady): plugin is Extract<AnyReady, ReadyPlugin<Kind>> =>
     plugin.meta.kind === kind;
 
-const filesFor = (
-  { signatures: types = [] }: AnyPlugin,
-  files: readonly SignatureFile[],
-): readonly SignatureFile[] => files.filter(({ type }) => types.includes(type));
-
 /** Throws the first error, and then leaves none running. */
 async function setUpAll(
   plugins: readonly AnyPlugin[],
@@ -225,6 +219,11 @@ function checkIds(plugins: readonly AnyPlugin[], settings: Readonly<Record<strin
   }
 }
 
+const NOT_USED = {
+  'needs-options': 'it needs options',
+  'needs-signatures': 'it has no signatures',
+} as const;
+
 /** The plugin, set up; undefined when it is switched off or was not asked for. */
 async function setUp(
   plugin: AnyPlugin,
@@ -233,49 +232,20 @@ async function setUp(
   signatures: readonly SignatureFile[],
 ): Promise<AnyReady | undefined> {
   const { meta, requires } = plugin;
-  if (settings === undefined && plugin.signatures !== undefined && signatures.length === 0) {
-    logger.info(`the plugin ${meta.id} is not used: it has no signatures`, { plugin: meta.id });
-    return undefined;
-  }
-  const { enabled, ...given } = settings ?? { enabled: true };
-  if (!enabled) return undefined;
-  checkApi(meta);
-  const checked = await checkOptions(meta.id, plugin.options, given);
-  if ('message' in checked) {
-    if (settings !== undefined) throw new PluginError('bad-options', checked.message);
-    logger.info(`the plugin ${meta.id} is not used: it needs options`, { plugin: meta.id });
-    return undefined;
+  const usage = await usageOf(plugin, settings, signatures);
+  switch (usage.state) {
+    case 'unsupported-api':
+    case 'bad-options':
+      throw new PluginError(usage.state, usage.why);
+    case 'off':
+      return undefined;
+    case 'needs-options':
+    case 'needs-signatures':
+      logger.info(`the plugin ${meta.id} is not used: ${NOT_USED[usage.state]}`, { plugin: meta.id });
+      return undefined;
   }
   const cache = join(caches, meta.id);
   await mkdir(cache, { recursive: true, mode: 0o700 });
-  const instance = await plugin.setup({ options: checked.options, logger, signatures, cache, signal });
+  const instance = await plugin.setup({ options: usage.options, logger, signatures, cache, signal });
   return { id: meta.id, meta, requires, instance } as AnyReady;
-}
-
-function checkApi({ id, api = API_VERSION }: PluginMeta): void {
-  if (api === API_VERSION) return;
-  throw new PluginError(
-    'unsupported-api',
-    `the plugin ${id} is made for version ${api} of the plugin API, this host has ${API_VERSION}: install a release of it that fits`,
-  );
-}
-
-/** The options as the plugin takes them, or a line for each that it refuses. */
-async function checkOptions(
-  id: string,
-  schema: StandardSchema,
-  given: unknown,
-): Promise<{ readonly options: unknown } | { readonly message: string }> {
-  const result = await schema['~standard'].validate(given);
-  if (result.issues === undefined) return { options: result.value };
-  const lines = result.issues.map(({ path, message }) => `${keyOf(id, path)}: ${message}`);
-  return { message: lines.join('\n') };
-}
-
-/** `plugins.yara.rules.0`. A step of a path is a key, or an object that has it. */
-function keyOf(id: string, path: readonly unknown[] = []): string {
-  const keys = path.map((step) =>
-    typeof step === 'object' && step !== null && 'key' in step ? String(step.key) : String(step),
-  );
-  return ['plugins', id, ...keys].join('.');
 }

@@ -1,10 +1,15 @@
 /** The plugins of configured directories, ready to be set up beside those that come with Lazaret. */
-import { type Plugin, PluginError } from '../api/index.ts';
+import { type AnyPlugin, type Plugin, PluginError } from '../api/index.ts';
 import { type Discovery, discover } from './discover.ts';
 import { isolatedPlugin } from './isolated-plugin.ts';
 
 export interface ThirdParty extends Discovery {
   readonly plugins: readonly Plugin<'detector'>[];
+}
+
+/** All plugins, those that come with Lazaret too. */
+export interface Catalogue extends Discovery {
+  readonly plugins: readonly AnyPlugin[];
 }
 
 /** `taken`: ids that no package may have; of two packages with one id, the first is used. Does not throw. */

@@ -143,10 +143,12 @@ export class ScanRun {
   }
 }
 
-const problemsOf = ({ detectors }: HeldDetectors): ScanReport['problems'] =>
-  detectors.flatMap(({ id: detector, instance }) =>
+const problemsOf = ({ detectors, refused }: HeldDetectors): ScanReport['problems'] => [
+  ...refused.map((problem) => ({ ...problem, detector: 'plugins' })),
+  ...detectors.flatMap(({ id: detector, instance }) =>
     instance.problems.map((problem) => ({ ...problem, detector })),
-  );
+  ),
+];
 
 /** A subject that was met twice, or is gone by now, is one finding. */
 function summaryOf(tally: Tally, { findings }: Responder): ScanSummary {

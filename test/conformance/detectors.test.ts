@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { afterAll, beforeAll, describe } from 'vitest';
+import { afterAll, beforeAll, describe, it } from 'vitest';
 import type { FileSubject } from '../../core/api/index.ts';
 import clamav from '../../plugins/detectors/clamav/index.ts';
 import elfFacts from '../../plugins/detectors/elf-facts/index.ts';
@@ -8,18 +8,28 @@ import ioc from '../../plugins/detectors/ioc/index.ts';
 import persistence from '../../plugins/detectors/persistence/index.ts';
 import processOrigin from '../../plugins/detectors/process-origin/index.ts';
 import yara from '../../plugins/detectors/yara/index.ts';
+import {
+  type DetectorTrial,
+  detectorSuite,
+  fileSubject,
+  processSubject,
+  setUp,
+} from '../../testkit/index.ts';
 import { hasClamd, TestClamd } from '../clamd.ts';
 import { need } from '../need.ts';
-import { detectorSuite } from './detector.suite.ts';
-import { setUp } from './set-up.ts';
-import { fileSubject, processSubject } from './subjects.ts';
 
 const fixture = (plugin: string, ...names: string[]): string =>
   path.join(import.meta.dirname, '../../plugins/detectors', plugin, 'fixtures', ...names);
 
+function conforms(name: string, trial: DetectorTrial): void {
+  describe(`${name} as a detector`, () => {
+    for (const { name, run } of detectorSuite(trial)) it(name, run);
+  });
+}
+
 const hasYara = need({ program: 'yarac', get: 'apt-get install yara' });
 for (const engine of ['auto', 'wasm', ...(hasYara ? ['program'] : [])]) {
-  detectorSuite(`yara (${engine})`, {
+  conforms(`yara (${engine})`, {
     open: () => setUp(yara, { rules: [fixture('yara', 'rules')], engine, processes: 2 }),
     samples: {
       malicious: fileSubject(fixture('yara', 'samples', 'marked.txt')),
@@ -41,7 +51,7 @@ describe.runIf(hasClamd())('with a clamd', () => {
   });
   afterAll(() => clamd[Symbol.asyncDispose]());
 
-  detectorSuite('clamav', {
+  conforms('clamav', {
     open: () => setUp(clamav, { socket: clamd.socket, config: clamd.configFile }),
     samples: {
       malicious: fileSubject(fixture('clamav', 'marked.txt')),
@@ -52,7 +62,7 @@ describe.runIf(hasClamd())('with a clamd', () => {
   });
 });
 
-detectorSuite('hashset', {
+conforms('hashset', {
   open: () => setUp(hashset, { lists: [fixture('hashset', 'known.txt')] }),
   samples: {
     malicious: fileSubject(fixture('hashset', 'by-sha1.txt')),
@@ -61,7 +71,7 @@ detectorSuite('hashset', {
   },
 });
 
-detectorSuite('ioc', {
+conforms('ioc', {
   open: () => setUp(ioc, { files: [fixture('ioc', 'indicators.json')] }),
   samples: {
     malicious: fileSubject(fixture('ioc', 'by-hash.txt')),
@@ -74,7 +84,7 @@ detectorSuite('ioc', {
 });
 
 const { executable: _, ...withoutExecutable } = processSubject();
-detectorSuite('process-origin', {
+conforms('process-origin', {
   open: () => setUp(processOrigin),
   samples: {
     malicious: processSubject({ deleted: true, detections: [{ judgement: 'malicious', name: 'sample' }] }),
@@ -88,7 +98,7 @@ const persistenceSubject = (tree: string, at: string): FileSubject => {
   const subject = fileSubject(fixture('persistence', tree, at));
   return { ...subject, facts: { ...subject.facts, path: at } };
 };
-detectorSuite('persistence', {
+conforms('persistence', {
   open: () => setUp(persistence),
   samples: {
     malicious: persistenceSubject('infected', '/etc/ld.so.preload'),
@@ -104,7 +114,7 @@ const programSubject = (name: string): FileSubject => {
   const subject = fileSubject(fixture('elf-facts', name));
   return { ...subject, facts: { ...subject.facts, mode: 0o100755, size: 344 } };
 };
-detectorSuite('elf-facts', {
+conforms('elf-facts', {
   open: () => setUp(elfFacts),
   samples: {
     malicious: programSubject('without-sections'),

@@ -33,6 +33,7 @@ export interface EngineOptions {
   readonly packs?: Partial<Settings['packs']>;
   /** Rule files besides the engine's own, by name. */
   readonly rules?: Readonly<Record<string, string>>;
+  readonly pluginDirectories?: readonly string[];
   /** Called for each event before it counts as out; the engine waits for it. */
   readonly onEvent?: (event: OcsfEvent) => Promise<void> | void;
 }
@@ -127,7 +128,10 @@ function said(entry: string): string {
   return `outcome ${JSON.parse(columns.outcome ?? '').code}`;
 }
 
-function settingsIn(directory: string, { policy, spoolBytes, packs, rules = {} }: EngineOptions): Settings {
+function settingsIn(
+  directory: string,
+  { policy, spoolBytes, packs, rules = {}, pluginDirectories = [] }: EngineOptions,
+): Settings {
   const base = defaults();
   const spool = join(directory, 'spool');
   const ruleFolder = join(directory, 'rules');
@@ -146,6 +150,7 @@ function settingsIn(directory: string, { policy, spoolBytes, packs, rules = {} }
     },
     policy: { ...base.policy, ...policy },
     packs: { ...base.packs, starter: false, ...packs },
+    pluginDirectories: [...pluginDirectories],
     plugins: {
       yara: { enabled: true, rules: [ruleFolder], processes: 1 },
       hashset: { enabled: true, lists: [hashes] },

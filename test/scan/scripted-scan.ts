@@ -3,7 +3,13 @@ import 'reflect-metadata';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Detector, definePlugin, type Mode, type Remediation } from '../../core/api/index.ts';
+import {
+  type Detector,
+  definePlugin,
+  type Mode,
+  type Plugin,
+  type Remediation,
+} from '../../core/api/index.ts';
 import { defaults, type Settings } from '../../core/config/index.ts';
 import { ActionExecutor } from '../../core/control/execute.ts';
 import { NeverTouch } from '../../core/control/never-touch.ts';
@@ -32,6 +38,8 @@ export interface ScriptedScanOptions {
   readonly policy?: Partial<Settings['policy']>;
   readonly spoolBytes?: number;
   readonly detector?: Detector;
+  /** Detectors besides it. */
+  readonly others?: readonly Plugin<'detector'>[];
   readonly remediation?: Remediation;
   /** For the audit of what is known; without it, as little as can be is audited. */
   readonly random?: () => number;
@@ -63,7 +71,7 @@ export class ScriptedScan implements AsyncDisposable {
 
   static async of(script: Script, options: ScriptedScanOptions = {}): Promise<ScriptedScan> {
     const directory = mkdtempSync(join(tmpdir(), 'lazaret-scripted-'));
-    const plugins = await open(options.detector ?? evilDetector(), directory);
+    const plugins = await open(options.detector ?? evilDetector(), directory, options.others);
     return new ScriptedScan(script, options, plugins, directory);
   }
 
@@ -140,7 +148,11 @@ export class ScriptedScan implements AsyncDisposable {
   }
 }
 
-function open(detector: Detector, cache: string): Promise<PluginRegistry> {
+function open(
+  detector: Detector,
+  cache: string,
+  others: readonly Plugin<'detector'>[] = [],
+): Promise<PluginRegistry> {
   const evil = definePlugin({
     meta: { kind: 'detector', id: 'evil', version: '1', description: 'finds evil' },
     options: { '~standard': { version: 1, vendor: 'test', validate: () => ({ value: {} }) } },
@@ -148,5 +160,5 @@ function open(detector: Detector, cache: string): Promise<PluginRegistry> {
     setup: () => detector,
   });
   const context = { logger: silent, cache, signal: new AbortController().signal };
-  return PluginRegistry.open([evil, stopProcess, containFile, deleteFile], {}, context);
+  return PluginRegistry.open([evil, ...others, stopProcess, containFile, deleteFile], {}, context);
 }

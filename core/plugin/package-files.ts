@@ -1,0 +1,95 @@
+/**
+ * The files of a package and of all that it depends on: none that others can change, no link that leads out, and
+ * one digest over them. What a child process may read follows from them: each entry of each package, but not
+ * whatever else lies in `node_modules`.
+ */
+import { createHash, type Hash } from 'node:crypto';
+import { existsSync, lstatSync, readdirSync, readFileSync, realpathSync, type Stats } from 'node:fs';
+import { dirname, join, relative, sep } from 'node:path';
+import { PluginError } from '../api/index.ts';
+
+const OTHERS_WRITE = 0o002;
+/** A package larger than this, with its dependencies, is none that a person has looked at. */
+const MAX_FILES = 10_000;
+const MODULES = 'node_modules';
+/** The host's own, wherever the package lies (plugin-child.ts). */
+const HOST = 'lazaret';
+
+export interface PackageFiles {
+  /** Files, and directories with all below, that the package needs to run. */
+  readonly readable: readonly string[];
+  /** SHA-256 over the names and contents of all of them. */
+  readonly digest: string;
+}
+
+/** Looks at every file. `directory` has no symbolic link in it. Throws PluginError `bad-package`, or what the system says. */
+export function inspectFiles(directory: string): PackageFiles {
+  const hash = createHash('sha256');
+  const readable: string[] = [];
+  let files = 0;
+  for (const part of [directory, ...dependenciesOf(directory)]) {
+    checkOwner(part);
+    for (const name of readdirSync(part).sort()) {
+      if (name === MODULES) continue;
+      readable.push(join(part, name));
+      files += inspectEntry(part, name, hash);
+      if (files > MAX_FILES) throw refused(directory, `it has more than ${MAX_FILES} files`);
+    }
+  }
+  return { readable, digest: hash.digest('hex') };
+}
+
+/** How many files there are in the entry, itself included. */
+function inspectEntry(root: string, name: string, hash: Hash): number {
+  const path = join(root, name);
+  const facts = lstatSync(path);
+  if (facts.isSymbolicLink()) {
+    if (!inside(root, realpathSync(path))) throw refused(root, `the link ${name} leads out of it`);
+    return 1;
+  }
+  checkOwner(path, facts);
+  if (facts.isFile()) {
+    hash.update(`${name}\0${facts.size}\0`).update(readFileSync(path));
+    return 1;
+  }
+  if (!facts.isDirectory()) throw refused(root, `${name} is neither a file nor a directory`);
+  const entries = readdirSync(path).sort();
+  return entries.reduce((sum, entry) => sum + inspectEntry(root, join(name, entry), hash), 1);
+}
+
+/** The directories of all that a package depends on, found as Node finds them. Those that are missing are left out. */
+function dependenciesOf(directory: string, known = new Set<string>()): Set<string> {
+  const described = JSON.parse(readFileSync(join(directory, 'package.json'), 'utf8'));
+  for (const name of Object.keys({ ...described.dependencies, ...described.optionalDependencies })) {
+    const found = name === HOST ? undefined : lookUp(directory, name);
+    if (found === undefined || known.has(found)) continue;
+    known.add(found);
+    dependenciesOf(found, known);
+  }
+  return known;
+}
+
+function lookUp(from: string, name: string): string | undefined {
+  for (let at = from; ; at = dirname(at)) {
+    const candidate = join(at, MODULES, name);
+    if (existsSync(join(candidate, 'package.json'))) return realpathSync(candidate);
+    if (at === dirname(at)) return undefined;
+  }
+}
+
+/** Throws PluginError `bad-package` unless only we or root can change what lies in the directory. */
+export function checkOwner(path: string, { uid, mode }: Pick<Stats, 'uid' | 'mode'> = lstatSync(path)): void {
+  if (uid !== 0 && uid !== process.getuid?.()) {
+    throw refused(path, `it belongs to the user ${uid}: chown it to root or to the user that runs lazaret`);
+  }
+  if ((mode & OTHERS_WRITE) !== 0) throw refused(path, `everybody may write it: chmod o-w ${path}`);
+}
+
+/** Whether `path` lies below `directory`; both without symbolic links. */
+export function inside(directory: string, path: string): boolean {
+  const way = relative(directory, path);
+  return way !== '' && way !== '..' && !way.startsWith(`..${sep}`);
+}
+
+export const refused = (directory: string, why: string): PluginError =>
+  new PluginError('bad-package', `the plugin in ${directory} is refused: ${why}`);
