@@ -21,20 +21,26 @@ export interface Tree extends Disposable {
 const SAMPLE_FILES = 10_500;
 const SAMPLE_BYTES = 420_000_000;
 
-/** At least 10,000 files and 400 MB of `from`, the same ones on the same machine: those with the lowest hash of their path. */
+/**
+ * At least 10,000 files and 400 MB of `from`, in whole directories, the same ones on the same machine: those with the
+ * lowest hash of their path.
+ */
 export function sample(from: string): Tree {
-  const files = filesBelow(from)
-    .map((path) => ({ path, rank: createHash('md5').update(path).digest('latin1') }))
+  const directories = Map.groupBy(filesBelow(from), dirname);
+  const ranked = [...directories]
+    .map(([directory, files]) => ({ rank: createHash('md5').update(directory).digest('latin1'), files }))
     .sort((a, b) => (a.rank < b.rank ? -1 : 1));
   const root = mkdtempSync(join(tmpdir(), 'lazaret-bench-tree-'));
   let [count, bytes] = [0, 0];
-  for (const { path } of files) {
+  for (const { files } of ranked) {
     if (count >= SAMPLE_FILES && bytes >= SAMPLE_BYTES) break;
-    const copy = join(root, path);
-    mkdirSync(dirname(copy), { recursive: true });
-    copyFileSync(join(from, path), copy);
-    count += 1;
-    bytes += lstatSync(copy).size;
+    for (const path of files) {
+      const copy = join(root, path);
+      mkdirSync(dirname(copy), { recursive: true });
+      copyFileSync(join(from, path), copy);
+      bytes += lstatSync(copy).size;
+    }
+    count += files.length;
   }
   return owned(root);
 }
@@ -42,6 +48,17 @@ export function sample(from: string): Tree {
 export function copyOf(tree: string): Tree {
   const root = mkdtempSync(join(tmpdir(), 'lazaret-bench-copy-'));
   cpSync(tree, root, { recursive: true, verbatimSymlinks: true });
+  return owned(root);
+}
+
+/** A few files that begin as those do which rules ask for by their first bytes, enough of each for every process. */
+export function oneOfEachKind(): Tree {
+  const root = mkdtempSync(join(tmpdir(), 'lazaret-bench-kinds-'));
+  for (const [kind, head] of ['MZ', '\x7fELF', 'PK\x03\x04', '#!/bin/sh\n', '<?php '].entries()) {
+    for (let copy = 0; copy < 64; copy++) {
+      writeFileSync(join(root, `${kind}-${copy}`), `${head}${copy}`.padEnd(4096, '\0'), 'latin1');
+    }
+  }
   return owned(root);
 }
 
