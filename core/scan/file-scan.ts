@@ -1,6 +1,5 @@
 /**
- * The files of a guest: list, leave out what is known, fetch the rest, judge, answer; then those that start what was
- * found to be malicious.
+ * The files of a guest: list, leave out what is known, fetch the rest, judge, answer.
  *
  * A guest that is caught lying about a file is scanned once more from the beginning and believed nothing: what it
  * was believed until then is not known to be so.
@@ -19,7 +18,6 @@ import { Recall } from './recall.ts';
 import type { Answerable } from './responder.ts';
 import { release, type ScanContext } from './scan-context.ts';
 import { inRequests, selectWanted, type WantedFile } from './select.ts';
-import { Starters } from './starters.ts';
 import { withDetections } from './verdict.ts';
 
 export interface FileParts extends ScanKnowledge {
@@ -34,7 +32,6 @@ export class FileScan {
   private readonly recall: Recall;
   /** By path. */
   private readonly lies = new Map<string, Lie>();
-  private readonly starters = new Starters();
 
   constructor(scan: ScanContext, parts: FileParts) {
     this.scan = scan;
@@ -52,7 +49,6 @@ export class FileScan {
         this.scan.tally.restart();
         await this.pass(signal);
       }
-      await this.answerStarters(signal);
       isComplete = this.scan.tally.isListed;
     } finally {
       known.end({ isComplete, isWhole: this.isWhole() });
@@ -126,7 +122,7 @@ export class FileScan {
   /** Keeps what was learnt of a file; one about which the guest has lied is found for that. */
   private note(judged: Judged<WantedFile>): Judged<WantedFile> {
     const { path } = judged.item.facts;
-    this.starters.note(judged);
+    this.scan.starters.note(judged);
     const lie = this.parts.guest.note(judged.item.inLine, judged) ?? this.lies.get(path);
     if (!lie) return judged;
     this.lies.set(path, lie);
@@ -134,13 +130,13 @@ export class FileScan {
   }
 
   /** Files that start what was found to be malicious are found with it; they were counted when they were judged. */
-  private async answerStarters(signal: AbortSignal): Promise<void> {
-    const { tally, policy } = this.scan;
-    if (this.starters.cut > 0) {
-      const detail = `${this.starters.cut} entries of what files start were not followed: there are too many`;
+  async answerStarters(signal: AbortSignal): Promise<void> {
+    const { tally, policy, starters } = this.scan;
+    if (starters.cut > 0) {
+      const detail = `${starters.cut} entries of what files start were not followed: there are too many`;
       tally.missed('what files start', { reason: 'engine-limit', detail });
     }
-    for (let due = this.starters.take(); due.length > 0; due = this.starters.take()) {
+    for (let due = starters.take(); due.length > 0; due = starters.take()) {
       await this.each(
         () => inRequests(due, policy.maxFileBytes),
         signal,
@@ -156,11 +152,11 @@ export class FileScan {
   private implicated(judged: Judged<WantedFile>): Judged<WantedFile> {
     const { item, verdict, opened } = judged;
     const { path } = item.facts;
-    this.starters.note(judged);
+    this.scan.starters.note(judged);
     if (!opened && 'unfinished' in verdict && verdict.unfinished) {
       this.scan.tally.missed(path, verdict.unfinished);
     }
-    return { ...judged, verdict: withDetections(verdict, this.starters.detections(path)) };
+    return { ...judged, verdict: withDetections(verdict, this.scan.starters.detections(path)) };
   }
 
   /** Who runs the files of a batch that are malicious, by inode; nobody is asked when none is. */

@@ -55,11 +55,13 @@ export class ProcessScan {
 
   /** Executables that have no name any more are in no listing of files: they are read through their process. */
   private async judgeNamelessExecutables({ running }: ProcessInventory, signal: AbortSignal): Promise<void> {
-    const { detection, guilty, tally } = this.scan;
+    const { detection, guilty, starters, tally } = this.scan;
     const batches = batched(executableItems(running, detection), REQUEST_EXECUTABLES, Infinity, () => 0);
     for await (const judged of this.scan.fetchAndJudge(batches, signal)) {
       for (const { item, verdict } of judged) {
         if (isFound(verdict)) guilty.set(inodeKey(item.executable), verdict.detections);
+        // It ran from there, and what started it may start it again.
+        starters.found(item.facts.path, verdict);
         if ('unfinished' in verdict && verdict.unfinished) tally.missed(item.facts.path, verdict.unfinished);
       }
       release(judged);

@@ -8,6 +8,7 @@ import type { Known } from './known.ts';
 import type { ScanProgress } from './report.ts';
 import type { Answerable, Responder } from './responder.ts';
 import type { Intake } from './spool.ts';
+import type { Starters } from './starters.ts';
 import type { Tally } from './tally.ts';
 import type { AttributedDetection } from './verdict.ts';
 
@@ -35,6 +36,7 @@ export interface ScanContext extends Omit<ScanParts, 'known'> {
   readonly detection: Detection;
   /** What was found in files that are still there, by inode: processes run them. */
   readonly guilty: Map<string, readonly AttributedDetection[]>;
+  readonly starters: Starters;
   /** Fetches what each batch asks for and gives it with its verdicts, as they come. */
   fetchAndJudge<Item extends ContentItem>(
     batches: AsyncIterable<Item[]>,

@@ -1,6 +1,6 @@
 /**
- * A scan of a guest that is connected: its files, then its processes; every finding is planned for and acted upon
- * as soon as it is known. What comes before (open the channel, log in, negotiate, grant) is `connectGuest`;
+ * A scan of a guest that is connected: its files, then its processes, then files that start what was found in
+ * either; every finding is planned for and acted upon as soon as it is known. What comes before (open the channel, log in, negotiate, grant) is `connectGuest`;
  * both are joined in `scanner.ts`.
  */
 import type { ConnectedGuest } from '../capability/connect.ts';
@@ -12,6 +12,7 @@ import { FileScan } from './file-scan.ts';
 import { parallel } from './flow.ts';
 import { ProcessScan } from './process-scan.ts';
 import type { ScanContext, ScanParts, ScanPolicy } from './scan-context.ts';
+import { Starters } from './starters.ts';
 
 /** Content requests under way at once: one is sent for while the other is answered. */
 const REQUESTS_AT_ONCE = 2;
@@ -35,7 +36,7 @@ export class GuestScan {
     const fetchPolicy = { maxFileBytes: policy.maxFileBytes, digests };
     const context: ScanContext = {
       ...parts,
-      ...{ guest, policy, detection, guilty: new Map() },
+      ...{ guest, policy, detection, guilty: new Map(), starters: new Starters() },
       fetchAndJudge: (batches, signal) => {
         const fetched = parallel(batches, REQUESTS_AT_ONCE, (batch) =>
           fetchContents(guest.session, batch, spool, fetchPolicy, signal),
@@ -59,6 +60,7 @@ export class GuestScan {
     try {
       await this.files.run(either);
       await this.processes.run(either);
+      await this.files.answerStarters(either);
     } finally {
       this.ended.abort();
     }

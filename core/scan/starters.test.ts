@@ -87,6 +87,25 @@ describe('a file that starts something malicious', () => {
     expect(unscanned).toMatchObject([{ path: UNIT.path }]);
   });
 
+  it('is found where that runs and its file is gone', async () => {
+    const deleted = { path: '/tmp/x', dev: '2049', ino: '77', deleted: true, inMemory: false };
+    const running = {
+      type: 'process',
+      pid: 7,
+      parent: 1,
+      start: '5',
+      uid: 0,
+      name: 'x',
+      commandLine: [],
+    } as const;
+    const scan = await scanOf([UNIT]);
+    const processes = [{ ...running, commandLine: [], executable: deleted }];
+    scan.become({ files: [UNIT], processes, executables: { 7: 'evil' } });
+    const { findings } = await scan.run({ mode: 'contain' });
+    expect(findings.map(({ subject }) => subject.kind)).toEqual(['process', 'file']);
+    expect(findings[1]).toMatchObject({ judgement: 'malicious', response: 'contained' });
+  });
+
   it('is found again in the next scan, though nothing of it changed', async () => {
     const scan = await scanOf([UNIT, EVIL]);
     await scan.run();

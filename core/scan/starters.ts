@@ -5,7 +5,7 @@
 import type { Judged } from './contents.ts';
 import type { WantedFile } from './select.ts';
 import { type Implicated, Starts } from './starts.ts';
-import type { AttributedDetection } from './verdict.ts';
+import type { AttributedDetection, Verdict } from './verdict.ts';
 
 /** Who says so: the scan itself, joining what plugins said. */
 const DETECTOR = 'starts';
@@ -28,6 +28,11 @@ export class Starters {
       this.items.set(path, item);
       this.implicate(this.starts.starting(path, starts));
     }
+    this.found(path, verdict);
+  }
+
+  /** Takes note of what has this path or, where it is gone, had it. */
+  found(path: string, verdict: Verdict): void {
     const culprit = 'detections' in verdict && verdict.detections.find(isMalicious);
     if (culprit) this.implicate(this.starts.malicious(path, culprit.name));
   }

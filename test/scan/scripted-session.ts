@@ -42,6 +42,8 @@ export interface Script {
   /** The limit at which the listing ended. */
   readonly limit?: 'entries' | 'depth' | 'time';
   readonly processes?: readonly Extract<ProcessLine, { type: 'process' }>[];
+  /** What processes run whose executable has no name, by pid. */
+  readonly executables?: Readonly<Record<number, string>>;
   readonly instructions?: readonly InstructionName[];
   /** The type of the one that all files lie on. */
   readonly fileSystem?: string;
@@ -120,11 +122,11 @@ export class ScriptedSession implements GuestSession {
       signal?.throwIfAborted();
       const path = 'path' in wanted ? decodeBytes(wanted.path).toString() : `process ${wanted.pid}`;
       await this.script.beforeFile?.(path, signal);
-      yield recordsOf(
-        index,
-        this.script.files?.find((file) => file.path === path),
-        request.maxFileBytes,
-      );
+      const file =
+        'pid' in wanted
+          ? { path, content: this.script.executables?.[wanted.pid] }
+          : this.script.files?.find((one) => one.path === path);
+      yield recordsOf(index, file as ScriptedFile | undefined, request.maxFileBytes);
     }
   }
 
