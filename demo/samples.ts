@@ -33,6 +33,8 @@ export interface Sample {
 /** The copy of the implant that stays on the disk; another one runs from a file that is gone. */
 export const IMPLANT_PATH = '/usr/lib/.update/helper';
 export const RUNNING_IMPLANT_PATH = '/var/tmp/.helper';
+/** Starts the implant at boot; it is found with it. */
+export const STARTER_PATH = '/etc/init.d/update-helper';
 export const EICAR_PATH = '/home/guest/Downloads/invoice.com';
 
 export const samples = (): readonly Sample[] => [

@@ -13,7 +13,7 @@ import { findGuestParts } from '../../demo/guest/parts.ts';
 import { bootGuest, type QemuGuest } from '../../demo/guest/qemu.ts';
 import { installSystem } from '../../demo/guest/system.ts';
 import { packageRoot } from '../../demo/package-root.ts';
-import { EICAR_PATH, RUNNING_IMPLANT_PATH, samples } from '../../demo/samples.ts';
+import { EICAR_PATH, RUNNING_IMPLANT_PATH, STARTER_PATH, samples } from '../../demo/samples.ts';
 import { DEMO_HASHES, DEMO_PATCH, DEMO_RULES, faultsOf, PACKED_AGENT } from '../../demo/stage.ts';
 import { plantTree } from '../../demo/tree.ts';
 import { need } from '../need.ts';
@@ -94,11 +94,8 @@ describe.runIf(ready)('a real guest, from the command line', { timeout: 240_000 
 
   it('puts a contained file back as it was: content, owner, mode, times and attributes', async () => {
     const held = lines((await lazaret('quarantine', 'list', '--json')).stdout);
-    expect(held.map(({ path }) => path).toSorted()).toEqual(
-      samples()
-        .map(({ path }) => path)
-        .toSorted(),
-    );
+    const expected = [...samples().map(({ path }) => path), STARTER_PATH];
+    expect(held.map(({ path }) => path).toSorted()).toEqual(expected.toSorted());
     const id = String(held.find(({ path }) => path === EICAR_PATH)?.id);
     const restored = await lazaret('quarantine', 'restore', id);
     expect(restored, restored.stderr).toMatchObject({ status: 0 });

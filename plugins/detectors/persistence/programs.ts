@@ -47,10 +47,10 @@ export const DAEMON_OPTIONS = new Set(['-x', '--exec', '-a', '--startas']);
 
 /** What stands beside the command that a file is there for: without that, it serves nothing. */
 export const COMPANIONS = new Set(
-  `: [ [[ alias awk base64 bind break cat cd chattr chmod chown cp curl cut date declare echo exit export false
+  `: [ [[ alias awk base64 basename bind break cat cd chattr chmod chown cp curl cut date declare dirname echo exit export false
   for function grep head hostname id in install kill killall let ln local ls mkdir mktemp mv pgrep pidof pkill printf ps
-  read readonly return rm sed set shift shopt sleep sort stty tail test touch tr trap true type typeset ulimit
-  umask uname unset case wait wc wget which`.split(/\s+/),
+  read readlink readonly return rm sed set shift shopt sleep sort stty tail test touch tr trap true type typeset ulimit
+  umask uname unset usleep case wait wc wget which`.split(/\s+/),
 );
 
 export const baseName = (word = ''): string => word.slice(word.lastIndexOf('/') + 1);
