@@ -56,7 +56,8 @@ export async function askOnce(
 ): Promise<Issues | string> {
   const { promise, resolve } = Promise.withResolvers<Issues | string>();
   const { memoryBytes, startMs } = limits;
-  const child = new PluginChild(startChild(found, { readable: [], memoryBytes }), memoryBytes, (message) =>
+  const process = await startChild(found, { readable: [], memoryBytes });
+  const child = new PluginChild(process, memoryBytes, (message) =>
     resolve(
       message.type === 'checked'
         ? message.issues

@@ -4,7 +4,8 @@
  * the directories in which files are handed over; an empty environment and no descriptors but three pipes.
  *
  * The permission model follows symbolic links: packages with links that lead out are refused (package-files.ts).
- * It does not hold everything back: what it forgets is switched off here, or taken away in the child (withhold.ts).
+ * It does not hold everything back: what it forgets is switched off here, or taken away in the child (withhold.ts);
+ * and around it lies what the host can do for any engine process (confine.ts).
  * Source: https://nodejs.org/api/permissions.html
  */
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
@@ -12,6 +13,7 @@ import { existsSync, realpathSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { confinement } from '../api/index.ts';
 import type { FoundPackage } from './manifest.ts';
 
 const SUFFIX = import.meta.url.slice(-3);
@@ -28,10 +30,10 @@ export interface SandboxOptions {
   readonly memoryBytes: number;
 }
 
-export function startChild(
+export async function startChild(
   found: FoundPackage,
   { readable: given, memoryBytes }: SandboxOptions,
-): ChildProcessWithoutNullStreams {
+): Promise<ChildProcessWithoutNullStreams> {
   const readable = [
     ENTRY,
     WITHHOLD,
@@ -50,7 +52,9 @@ export function startChild(
     '--disable-warning=ExperimentalWarning',
     '--disable-warning=SecurityWarning',
   ];
-  return spawn(process.execPath, [...flags, ENTRY], { cwd: '/', env: {}, stdio: 'pipe' });
+  const { around } = await confinement();
+  const { program, args } = around({ program: process.execPath, args: [...flags, ENTRY] });
+  return spawn(program, [...args], { cwd: '/', env: {}, stdio: 'pipe' });
 }
 
 /** Packages that the plugin API and the wire contract need, and what says that our files are modules. */

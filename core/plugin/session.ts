@@ -2,6 +2,7 @@
  * One run of a plugin: its child process, set up and then asked until it ends. What the child says counts for
  * nothing but answers to open calls, each subject once; one that goes on saying other things is ended.
  */
+import type { ChildProcessWithoutNullStreams } from 'node:child_process';
 import { type Answer, PluginError, type SignatureFile, type Subject } from '../api/index.ts';
 import { Call, type CallLimits, type Excess } from './call.ts';
 import { PluginChild } from './child.ts';
@@ -46,14 +47,13 @@ export class PluginSession {
   private serial = 0;
   private unasked = 0;
 
-  private constructor(setting: SessionSetting) {
-    const { found, places, signatures, limits, closing } = setting;
-    const readable = [...places, ...signatures.map(({ path }) => path)];
-    const process = startChild(found, { readable, memoryBytes: limits.memoryBytes });
+  private constructor(setting: SessionSetting, process: ChildProcessWithoutNullStreams) {
+    const { limits, closing } = setting;
     this.setting = setting;
     this.child = new PluginChild(process, limits.memoryBytes, (message) => this.hear(message));
     const close = () => this.child.kill('the host closes it');
     closing.addEventListener('abort', close, { once: true });
+    if (closing.aborted) close();
     void this.child.ended.then((reason) => {
       closing.removeEventListener('abort', close);
       this.fall(reason);
@@ -62,8 +62,10 @@ export class PluginSession {
 
   /** Rejects with PluginError `engine-failed` when the plugin does not come to be ready. */
   static async open(setting: SessionSetting): Promise<OpenedSession> {
-    const session = new PluginSession(setting);
-    const { found, options, signatures, limits } = setting;
+    const { found, options, places, signatures, limits } = setting;
+    const readable = [...places, ...signatures.map(({ path }) => path)];
+    const process = await startChild(found, { readable, memoryBytes: limits.memoryBytes });
+    const session = new PluginSession(setting, process);
     const late = () => session.child.kill(`it did not start within ${limits.startMs} ms`);
     const timer = setTimeout(late, limits.startMs);
     session.child.send({ type: 'setup', entry: found.entry, options, signatures });
