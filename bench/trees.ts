@@ -20,10 +20,12 @@ export interface Tree extends Disposable {
 
 const SAMPLE_FILES = 10_500;
 const SAMPLE_BYTES = 420_000_000;
+/** One that alone would be a quarter of the sample. */
+const LARGEST_DIRECTORY = 100_000_000;
 
 /**
- * At least 10,000 files and 400 MB of `from`, in whole directories, the same ones on the same machine: those with the
- * lowest hash of their path.
+ * At least 10,000 files and 400 MB of `from`, in whole directories but for the largest ones, the same on the same
+ * machine: those with the lowest hash of their path.
  */
 export function sample(from: string): Tree {
   const directories = Map.groupBy(filesBelow(from), dirname);
@@ -34,12 +36,14 @@ export function sample(from: string): Tree {
   let [count, bytes] = [0, 0];
   for (const { files } of ranked) {
     if (count >= SAMPLE_FILES && bytes >= SAMPLE_BYTES) break;
+    const size = files.reduce((sum, path) => sum + lstatSync(join(from, path)).size, 0);
+    if (size > LARGEST_DIRECTORY) continue;
     for (const path of files) {
       const copy = join(root, path);
       mkdirSync(dirname(copy), { recursive: true });
       copyFileSync(join(from, path), copy);
-      bytes += lstatSync(copy).size;
     }
+    bytes += size;
     count += files.length;
   }
   return owned(root);
