@@ -12,6 +12,7 @@ import { openWanted, UnreadableFile, type Wanted, wantedOf } from './wanted.ts';
 const PIECE_BYTES = 256 * 1024;
 /** The host awaits a sign of life while a large file is read. */
 const SIGN_MS = 2000;
+const GROUP_LINES = 64;
 
 /** Throws ProtocolError for a malformed request. */
 export async function sendDigests(exchange: Exchange, root: Root): Promise<void> {
@@ -19,10 +20,8 @@ export async function sendDigests(exchange: Exchange, root: Root): Promise<void>
   const wanted = files.map(wantedOf);
   exchange.begin('application/x-ndjson');
   const digester = new Digester(root, maxFileBytes, exchange);
-  for (const [index, file] of wanted.entries()) {
-    await exchange.write(encodeLine(await digester.line(index, file)));
-  }
-  exchange.end(encodeLine({ type: 'end' }));
+  for (const [index, file] of wanted.entries()) await digester.tell(await digester.line(index, file));
+  exchange.end(Buffer.concat([...digester.untold(), encodeLine({ type: 'end' })]));
 }
 
 class Digester {
@@ -31,7 +30,9 @@ class Digester {
   private readonly exchange: Exchange;
   private readonly turns = new Turns();
   private readonly piece = Buffer.allocUnsafe(PIECE_BYTES);
-  private signedAt = performance.now();
+  private toldAt = performance.now();
+  /** What waits to be told: a line alone would cost more than the reading of a small file. */
+  private lines: Buffer[] = [];
 
   constructor(root: Root, maxFileBytes: number, exchange: Exchange) {
     this.root = root;
@@ -75,9 +76,21 @@ class Digester {
     }
   }
 
+  /** Sends lines in groups, or when the host has not heard anything for a while. */
+  async tell(line: DigestLine): Promise<void> {
+    this.lines.push(encodeLine(line));
+    if (this.lines.length < GROUP_LINES && performance.now() - this.toldAt < SIGN_MS) return;
+    this.toldAt = performance.now();
+    await this.exchange.write(Buffer.concat(this.untold()));
+  }
+
+  untold(): Buffer[] {
+    const lines = this.lines;
+    this.lines = [];
+    return lines;
+  }
+
   private async sign(): Promise<void> {
-    if (performance.now() - this.signedAt < SIGN_MS) return;
-    this.signedAt = performance.now();
-    await this.exchange.write(encodeLine({ type: 'working' }));
+    if (performance.now() - this.toldAt >= SIGN_MS) await this.tell({ type: 'working' });
   }
 }

@@ -9,7 +9,8 @@ import type { AnswerKeys } from './answer-keys.ts';
 import { Claims } from './claims.ts';
 import type { ContentJudge, Judged } from './contents.ts';
 import { fileFinding, isFound } from './findings.ts';
-import { listFiles } from './inventory.ts';
+import type { FirstScan } from './first-scans.ts';
+import { type Listed, listFiles } from './inventory.ts';
 import type { ScanKnowledge } from './known.ts';
 import type { Lie } from './known-guest.ts';
 import { detectionOfLie } from './lie.ts';
@@ -44,7 +45,8 @@ export class FileScan {
     const { guest: known } = this.parts;
     let isComplete = false;
     try {
-      await this.pass(signal);
+      if (known.isNew) await this.firstPass(signal);
+      else await this.pass(signal);
       if (known.isCaughtLying) {
         this.scan.tally.restart();
         await this.pass(signal);
@@ -55,12 +57,27 @@ export class FileScan {
     }
   }
 
-  /** Once over all files, or up to the one about which the guest has lied. */
-  private async pass(signal: AbortSignal): Promise<void> {
+  /** Once over all files; again from the beginning where another guest is met of which this one is a clone. */
+  private async firstPass(signal: AbortSignal): Promise<void> {
+    using first = this.parts.firstScans.begin();
+    let twin: FirstScan | undefined;
+    await this.pass(signal, (line) => {
+      twin = first.twin(line);
+      return twin !== undefined;
+    });
+    if (!twin) return;
+    await first.waitFor(twin, signal);
+    this.parts.guest.reload();
+    this.scan.tally.restart();
+    await this.pass(signal);
+  }
+
+  /** Once over all files, or up to the one about which the guest has lied, or to a line that it shall stop at. */
+  private async pass(signal: AbortSignal, stopsAt: (digest: string) => boolean = () => false): Promise<void> {
     const { guest: known } = this.parts;
     const wasCaught = known.isCaughtLying;
     await this.each(
-      (either) => this.unknown(either),
+      (either) => this.unknown(either, stopsAt),
       signal,
       async (judged, either) => {
         await this.finish(judged, either);
@@ -91,11 +108,11 @@ export class FileScan {
     }
   }
 
-  private unknown(signal: AbortSignal): AsyncIterable<WantedFile[]> {
+  private unknown(signal: AbortSignal, stopsAt: (digest: string) => boolean): AsyncIterable<WantedFile[]> {
     const { guest: known } = this.parts;
     const { guest, policy, tally, detection } = this.scan;
     const { maxFileBytes } = policy;
-    const listed = listFiles(guest.session, policy.inventory, signal, known);
+    const listed = until(listFiles(guest.session, policy.inventory, signal, known), stopsAt);
     const parts = { detection, guest: known, recall: this.recall, tally, maxFileBytes };
     const wanted = selectWanted(listed, parts, signal);
     const claims = new Claims({ session: guest.session, guest: known, recall: this.recall, maxFileBytes });
@@ -194,5 +211,16 @@ export class FileScan {
 
   private isWhole(): boolean {
     return this.scan.policy.inventory.roots.some((root) => root.display() === '/');
+  }
+}
+
+/** The listing up to a line that it shall stop at, which is left out. */
+async function* until(
+  listed: AsyncIterable<Listed>,
+  stopsAt: (digest: string) => boolean,
+): AsyncGenerator<Listed> {
+  for await (const each of listed) {
+    if (each.line && stopsAt(each.line.digest)) return;
+    yield each;
   }
 }

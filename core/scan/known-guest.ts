@@ -49,7 +49,7 @@ const AUDITED_AT_LEAST = 4;
 const DIRECTORY_LINES = 128;
 
 export class KnownGuest implements KnownLines {
-  private readonly told: readonly string[];
+  private told: readonly string[];
   private readonly notes: Notes | undefined;
   private readonly options: KnownGuestOptions;
   private readonly id: number = 0;
@@ -78,6 +78,19 @@ export class KnownGuest implements KnownLines {
   /** Whether the guest may still be asked what its files hash to. */
   get takesClaims(): boolean {
     return this.believes && this.options.policy.agentHashes && this.notes?.isEmpty === false;
+  }
+
+  /** It was never scanned, and may be a clone of one that was. */
+  get isNew(): boolean {
+    return this.believes && this.options.policy.agentHashes && this.lastId === 0;
+  }
+
+  /** Looks again at what is known: of a clone, by now. Throws StoreError. */
+  reload(): void {
+    this.notes?.save();
+    this.lines.clear();
+    this.loadLines();
+    this.told = this.digestsToTell();
   }
 
   get isCaughtLying(): boolean {
@@ -176,18 +189,15 @@ export class KnownGuest implements KnownLines {
 
   private loadLines(): void {
     const { generation, policy } = this.options;
-    const { agentHashes } = policy;
     const { lines } = this.notes as Notes;
-    this.tell(lines.ofGeneration(this.id, generation, agentHashes), false);
-    // A guest that was never seen may be a clone of one that was.
-    if (agentHashes && this.lastId === 0) {
-      this.tell(lines.ofOthers(this.id, generation, LIMITS.knownLines), true);
-    }
+    this.tell(lines.ofGeneration(this.id, generation, policy.agentHashes), false);
+    if (this.isNew) this.tell(lines.ofOthers(this.id, generation, LIMITS.knownLines), true);
   }
 
   private tell(known: Iterable<LineSummary>, isOthers: boolean): void {
     for (const line of known) {
       if (this.lines.size >= LIMITS.knownLines) return;
+      if (this.lines.has(line.digest)) continue;
       this.lines.set(line.digest, { ...line, isOthers, isConfirmed: false, isAudited: false });
     }
   }

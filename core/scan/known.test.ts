@@ -1,6 +1,7 @@
 /** What need not be fetched again, and what a guest that is believed must be held to. */
 import { createHash } from 'node:crypto';
-import { describe, expect, it } from 'vitest';
+import { setImmediate } from 'node:timers/promises';
+import { describe, expect, it, vi } from 'vitest';
 import { evilDetector } from '../../test/scan/evil-detector.ts';
 import { ScriptedScan, type ScriptedScanOptions } from '../../test/scan/scripted-scan.ts';
 import type { Script, ScriptedFile, ScriptedSession } from '../../test/scan/scripted-session.ts';
@@ -248,6 +249,35 @@ describe('a clone of a guest that was scanned', () => {
     expect(findings.flatMap(({ detections }) => detections.map(({ name }) => name))).toContain(
       'agent-lied-about-hash',
     );
+  });
+
+  it('that is scanned at the same time waits for the other one, and sends next to nothing then', async () => {
+    const files = Array.from({ length: 200 }, (_, number) => ({
+      path: `/f${number}`,
+      content: `fine ${number}`,
+      ctime: '1700000000.123456789',
+    }));
+    const [begun, goOn] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const beforeFile = async () => {
+      begun.resolve();
+      await goOn.promise;
+    };
+    const scan = await scanOf({ files, beforeFile }, UNAUDITED);
+    const first = scan.run();
+    await begun.promise;
+    const session = scan.become({ files }, 'clone');
+    const second = scan.run();
+    await vi.waitFor(() => expect(session.listings).toHaveLength(1));
+    for (let turn = 0; turn < 100; turn++) await setImmediate();
+    goOn.resolve();
+    expect((await first).scan.summary).toMatchObject({ files: 200, claimed: 0 });
+    const { summary } = (await second).scan;
+    expect(summary).toMatchObject({ files: 200, unscanned: {} });
+    // What it had listed before it was seen to be a clone was on its way already.
+    expect(summary?.claimed).toBeGreaterThan(200 - 64);
+    expect(session.listings).toHaveLength(2);
+    expect(session.told[1]).toHaveLength(200);
+    expect(fetchedBy(session).length).toBeLessThan(64);
   });
 
   it('is not told of files whose times an image builder wrote', async () => {

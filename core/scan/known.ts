@@ -11,6 +11,7 @@ import type { StateDatabase } from '../store/database.ts';
 import { type KnownContent, KnownContentStore } from '../store/known-contents.ts';
 import { type KnownLine, KnownLineStore } from '../store/known-lines.ts';
 import { add, type CleanAnswers, HeldAnswers, SharedAnswers } from './answers.ts';
+import { FirstScans } from './first-scans.ts';
 import { KnownGuest } from './known-guest.ts';
 import { Steadiness } from './steadiness.ts';
 
@@ -28,6 +29,7 @@ export interface ScanKnowledge {
   readonly clean: CleanAnswers;
   readonly shared: SharedAnswers;
   readonly guest: KnownGuest;
+  readonly firstScans: FirstScans;
 }
 
 export interface KnownOptions {
@@ -40,6 +42,7 @@ export interface KnownOptions {
 export class Known {
   private readonly shared = new SharedAnswers();
   private readonly held = new HeldAnswers();
+  private readonly firstScans = new FirstScans();
   private readonly policy: KnownContentPolicy;
   private readonly notes: Notes | undefined;
   private readonly clock: () => number;
@@ -55,13 +58,13 @@ export class Known {
 
   /** `isFresh`: nothing kept is believed; what the scan learns is kept all the same. */
   forScan(vm: string, features: Features, generation: Buffer, isFresh: boolean): ScanKnowledge {
-    const { notes, policy, random } = this;
+    const { notes, policy, random, firstScans } = this;
     const clean = notes ?? this.held;
     const steadiness = new Steadiness(features, policy.settleTime);
     const options = { vm, generation, steadiness, random, policy, isFresh, now: this.clock() };
     const guest = new KnownGuest(notes, options);
-    if (!isFresh) return { clean, shared: this.shared, guest };
-    return { clean: new HeldAnswers(clean), shared: new SharedAnswers(), guest };
+    if (!isFresh) return { clean, shared: this.shared, guest, firstScans };
+    return { clean: new HeldAnswers(clean), shared: new SharedAnswers(), guest, firstScans };
   }
 }
 

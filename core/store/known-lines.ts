@@ -87,7 +87,8 @@ export class KnownLineStore {
   *ofOthers(guest: number, generation: Buffer, most: number): Generator<LineSummary> {
     const rows = this.database.all(
       `SELECT id, lower(hex(digest)) AS digest, files, bytes FROM knownLines
-       WHERE guest IN (SELECT id FROM knownGuests WHERE id <> :guest AND files > 0
+       WHERE guest IN (SELECT id FROM knownGuests AS other WHERE id <> :guest
+                         AND EXISTS (SELECT 1 FROM knownLines WHERE guest = other.id)
                        ORDER BY scannedAt DESC LIMIT :guests)
          AND generation = :generation AND claimed = 0 AND shareable = 1
        LIMIT :most`,
