@@ -5,16 +5,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ActionJournal } from '../store/action-journal.ts';
 import { StateDatabase } from '../store/database.ts';
-import {
-  checkDemoGuest,
-  checkEngine,
-  checkJournal,
-  checkKvm,
-  checkNode,
-  checkProgram,
-  checkSpool,
-  checkState,
-} from './checkup.ts';
+import { checkDemoGuest, checkJournal, checkKvm, checkNode, checkSpool, checkState } from './checkup.ts';
 
 let directory: string;
 beforeEach(async () => {
@@ -53,28 +44,8 @@ describe('a check', () => {
     expect(await checkState(join(directory, 'none'))).toMatchObject({ status: 'ok' });
   });
 
-  it('finds programs on the path, and says what is missing without them', async () => {
-    await writeFile(join(directory, 'tool'), '', { mode: 0o700 });
-    expect(await checkProgram('tool', 'x', `:/nonexistent:${directory}`, 'y')).toMatchObject({
-      status: 'ok',
-    });
-    await chmod(join(directory, 'tool'), 0o600);
-    expect(await checkProgram('tool', 'no bench', directory, 'apt-get install tool')).toEqual({
-      name: 'tool',
-      status: 'warn',
-      detail: 'not installed; no bench',
-      remedy: 'apt-get install tool',
-    });
+  it('says when virtual machines are emulated', async () => {
     expect(await checkKvm(join(directory, 'none'))).toMatchObject({ status: 'warn' });
-  });
-
-  it('loads engines in a process of their own', async () => {
-    expect(await checkEngine('yaml', 'yaml', { status: 'fail' })).toMatchObject({ status: 'ok' });
-    expect(await checkEngine('none', 'no-such-package', { status: 'fail', remedy: 'get it' })).toMatchObject({
-      status: 'fail',
-      remedy: 'get it',
-      detail: 'no-such-package does not load (exit 1)',
-    });
   });
 });
 

@@ -1,9 +1,7 @@
 /** What a host needs, looked at one by one. Nothing is changed. */
-import { spawn } from 'node:child_process';
 import { constants } from 'node:fs';
 import { access, stat, statfs } from 'node:fs/promises';
 import { connect } from 'node:net';
-import { delimiter, join } from 'node:path';
 import type { FoundParts } from '../../demo/guest/parts.ts';
 import type { Domain } from '../channel/session.ts';
 import type { Settings } from '../config/index.ts';
@@ -21,7 +19,6 @@ export interface Check {
 
 export const NODE_MAJOR = 26;
 const CONNECT_MILLISECONDS = 2_000;
-const IMPORT_MILLISECONDS = 20_000;
 const GROUP_AND_OTHERS = 0o077;
 
 export function checkNode(version: string): Check {
@@ -66,40 +63,6 @@ export async function checkSpool({
       remedy: 'set spool.directory to a directory that you may write',
     };
   }
-}
-
-/** Whether an engine's package loads: in a process of its own, as native code can take its process down. */
-export async function checkEngine(
-  name: string,
-  packageName: string,
-  missing: Pick<Check, 'status' | 'remedy'>,
-): Promise<Check> {
-  const child = spawn(process.execPath, ['--input-type=module', '-e', `await import('${packageName}')`], {
-    cwd: import.meta.dirname,
-    stdio: 'ignore',
-    timeout: IMPORT_MILLISECONDS,
-    killSignal: 'SIGKILL',
-  });
-  const { promise, resolve, reject } = Promise.withResolvers<string>();
-  child.once('error', reject);
-  child.once('exit', (code, signal) => resolve(code === 0 ? '' : `exit ${signal ?? code}`));
-  const fault = await promise;
-  return fault === ''
-    ? { name, status: 'ok', detail: packageName }
-    : { name, detail: `${packageName} does not load (${fault})`, ...missing };
-}
-
-export async function checkProgram(
-  program: string,
-  use: string,
-  path: string,
-  remedy: string,
-): Promise<Check> {
-  for (const directory of path.split(delimiter).filter(Boolean)) {
-    const file = join(directory, program);
-    if (await isAccessible(file, constants.X_OK)) return { name: program, status: 'ok', detail: file };
-  }
-  return { name: program, status: 'warn', detail: `not installed; ${use}`, remedy };
 }
 
 /** What the demo boots a real guest from; it does without where that is missing. */

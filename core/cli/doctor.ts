@@ -6,11 +6,9 @@ import { configuredSockets } from '../hypervisor/sockets.ts';
 import {
   type Check,
   checkDemoGuest,
-  checkEngine,
   checkJournal,
   checkKvm,
   checkNode,
-  checkProgram,
   checkSocket,
   checkSpool,
   checkState,
@@ -38,7 +36,7 @@ async function doctor(run: Run, context: Context): Promise<number> {
   const checks = [
     ...loading,
     ...configuration,
-    ...(await examine(own, run.io.env.PATH ?? '')),
+    ...(await examine(own)),
     ...(await packs(own)),
     ...(isLoaded ? await examinePlugins(own, context) : []),
   ];
@@ -101,18 +99,11 @@ async function packs(settings: Settings): Promise<Check[]> {
   }
 }
 
-async function examine(settings: Settings, path: string): Promise<Check[]> {
+async function examine(settings: Settings): Promise<Check[]> {
   const domains = await configuredSockets(settings.vms).listDomains();
   return Promise.all([
     checkNode(process.versions.node),
     checkSpool(settings.spool),
-    checkEngine('yara, native', '@litko/yara-x', {
-      status: 'warn',
-      remedy:
-        'npm install with optional dependencies on Linux x64 (glibc); until then the slower WASM engine is used',
-    }),
-    checkEngine('yara, WASM', '@virustotal/yara-x', { status: 'fail', remedy: 'npm ci' }),
-    checkProgram('yara', 'npm run bench compares with it', path, 'apt-get install yara'),
     ...checkDemoGuest(findGuestParts()),
     checkKvm(),
     checkState(settings.state),
