@@ -5,7 +5,7 @@
 import { createInterface } from 'node:readline';
 import { setFlagsFromString } from 'node:v8';
 import { defaults } from '../core/config/index.ts';
-import { compose } from '../core/container.ts';
+import { BUILT_IN, compose } from '../core/container.ts';
 import { bareSocket } from '../core/hypervisor/sockets.ts';
 import type { Services } from '../core/services.ts';
 import { GuestPath } from '../protocol/index.ts';
@@ -33,9 +33,14 @@ const settings = {
       agentHashes: agentHashes ?? base.policy.knownContent.agentHashes,
     },
   },
-  plugins: Object.fromEntries(
-    Object.entries(plugins).map(([id, options]) => [id, { enabled: true, ...options }]),
-  ),
+  // No more is asked of it than of what it is compared with.
+  packs: { ...base.packs, starter: false },
+  plugins: {
+    ...Object.fromEntries(BUILT_IN.map(({ meta: { id } }) => [id, { enabled: false }])),
+    ...Object.fromEntries(
+      Object.entries(plugins).map(([id, options]) => [id, { enabled: true, ...options }]),
+    ),
+  },
 };
 const begun = performance.now();
 const services = await compose(settings, {

@@ -87,6 +87,12 @@ export class Clamd implements AsyncDisposable {
     });
   }
 
+  /** Of the detector that has it look at contents. */
+  get options(): Readonly<Record<string, string>> {
+    const config = join(this.directory, 'clamd.conf');
+    return { socket: this.socket, config, databaseDirectory: this.directory };
+  }
+
   /** `clamdscan --multiscan --fdpass`; the CPU is clamd's too. Undefined where it is not installed. */
   time(root: string): PeerFigures | undefined {
     const before = cpuSeconds(this.pid);
