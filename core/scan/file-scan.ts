@@ -87,8 +87,9 @@ export class FileScan {
   }
 
   /**
-   * Has `work` done with all that the batches come to, or until it resolves with false. A loop that is left waits for
-   * what works ahead of it, and that may wait for room that nobody gives back now: it is told first to give up.
+   * Has `work` done with all that the batches come to, or until it resolves with false. What works ahead is then told
+   * to give up, and what it had fetched is let go of; before an error is thrown as well, for a loop that is left waits
+   * for what works ahead of it, and that may wait for room that nobody gives back now.
    */
   private async each(
     batches: (signal: AbortSignal) => AsyncIterable<WantedFile[]>,
@@ -97,14 +98,15 @@ export class FileScan {
   ): Promise<void> {
     const left = new AbortController();
     const either = AbortSignal.any([signal, left.signal]);
-    for await (const judged of this.scan.fetchAndJudge(batches(either), either)) {
-      let goesOn = false;
-      try {
-        goesOn = await work(judged, either);
-      } finally {
+    let goesOn = true;
+    try {
+      for await (const judged of this.scan.fetchAndJudge(batches(either), either)) {
+        if (goesOn) goesOn = await endingUponFailure(work(judged, either), left);
+        else release(judged);
         if (!goesOn) left.abort();
       }
-      if (!goesOn) return;
+    } catch (error) {
+      if (goesOn || signal.aborted) throw error;
     }
   }
 
@@ -222,5 +224,14 @@ async function* until(
   for await (const each of listed) {
     if (each.line && stopsAt(each.line.digest)) return;
     yield each;
+  }
+}
+
+async function endingUponFailure<Result>(work: Promise<Result>, rest: AbortController): Promise<Result> {
+  try {
+    return await work;
+  } catch (error) {
+    rest.abort();
+    throw error;
   }
 }

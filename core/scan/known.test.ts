@@ -333,6 +333,30 @@ describe('a guest that lies', () => {
     expect(after.told[0]).toEqual([]);
   });
 
+  it('and is caught leaves no room taken by what was under way', async () => {
+    const size = 24_000;
+    const files = Array.from({ length: 40 }, (_, number) => ({
+      path: `/f${number}`,
+      content: `fine ${number}`.padEnd(size, '.'),
+    }));
+    // A request brings five files, and two are judged at once: three wait while the first are found out.
+    const spool = { spoolBytes: 1024 * 1024, ...knownContent({ auditShare: 1 }), random: ALWAYS };
+    const scan = await scanOf({ files }, spool);
+    await scan.run();
+    const held: number[] = [];
+    const session = scan.become(
+      {
+        files: files.map((file) => ({ ...file, claim: sha256('another') })),
+        beforeFile: () => void (session.listings.length === 2 && held.push(scan.spool.bytesHeld)),
+      },
+      'liar',
+    );
+    const { scan: record } = await scan.run();
+    expect(record.summary).toMatchObject({ files: 40, suspicious: 2, unscanned: {} });
+    // What its own first request has, and nothing else.
+    expect(held[0]).toBe(5 * size);
+  });
+
   it('about a file that is fetched anyway is caught without an audit', async () => {
     const scan = await scanOf({ files: FINE }, UNAUDITED);
     await scan.run();
