@@ -24,21 +24,21 @@ export async function benchClones(tree: string, rules: string): Promise<void> {
   };
   const [of, alike] = [await serve(Array<string>(GUESTS).fill(tree)), await serve(copied)];
   const plugins = { yara: { rules: [rules], engine: 'native' } };
-  const scan = async (some: readonly BenchGuest[], agentHashes: boolean) => {
-    await using engine = await Engine.start({ plugins, agentHashes });
+  const scan = async (some: readonly BenchGuest[], agentHashes: boolean, cloneLines = false) => {
+    await using engine = await Engine.start({ plugins, agentHashes, cloneLines });
     return engine.scan(some);
   };
   const one = await scan(of.slice(0, 1), true);
   row('one, cold', one);
-  const clones = await scan(of, true);
-  row(`${GUESTS} clones of one image`, clones);
+  const clones = await scan(of, true, true);
+  row(`${GUESTS} clones, cloneLines`, clones);
   tellOutcome(clones);
   const claimed = await scan(alike, true);
   row(`${GUESTS} copies of one tree`, claimed);
   tellOutcome(claimed);
   const fetched = await scan(alike, false);
   row('the same, nobody believed', fetched);
-  figure(`${GUESTS} clones of one image`, clones.seconds / one.seconds, ' × one', 'at most', 1.3);
+  figure(`${GUESTS} clones of one image, cloneLines`, clones.seconds / one.seconds, ' × one', 'at most', 1.3);
   figure(`${GUESTS} copies of one tree`, claimed.seconds / one.seconds, ' × one', 'at most', 1.3);
   figure('the same, nobody believed', fetched.seconds / one.seconds, ' × one', 'at most', GUESTS);
 }

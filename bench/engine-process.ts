@@ -19,7 +19,9 @@ setFlagsFromString('--heap-growing-percent=30');
 const signal = new AbortController().signal;
 const silent = () => undefined;
 
-const { state, plugins, agentHashes } = JSON.parse(process.argv[2] as string) as EngineSettings & {
+const { state, plugins, agentHashes, cloneLines } = JSON.parse(
+  process.argv[2] as string,
+) as EngineSettings & {
   state: string;
 };
 const base = defaults();
@@ -31,6 +33,7 @@ const settings = {
     knownContent: {
       ...base.policy.knownContent,
       agentHashes: agentHashes ?? base.policy.knownContent.agentHashes,
+      cloneLines: cloneLines ?? base.policy.knownContent.cloneLines,
     },
   },
   // No more is asked of it than of what it is compared with.

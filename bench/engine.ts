@@ -14,6 +14,8 @@ export interface EngineSettings {
   readonly plugins: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
   /** Hashes that agents tell may spare them the transfer. Default: as policy has it. */
   readonly agentHashes?: boolean;
+  /** So may listings of other guests. Default: as policy has it. */
+  readonly cloneLines?: boolean;
 }
 
 /** What the engine's process says of the scans of one request, all of which went on at once. */

@@ -75,6 +75,11 @@ const knownContent = mapping({
   agentHashes: flag()
     .default(true)
     .describe("Take an agent's word for what a file hashes to where that content is known to be clean."),
+  cloneLines: flag()
+    .default(false)
+    .describe(
+      'Take unchanged listings of one guest for those of its clones: where all guests have one owner.',
+    ),
   auditShare: z
     .number({ error: 'a number from 0 to 1' })
     .min(0, { error: 'a number from 0 to 1' })

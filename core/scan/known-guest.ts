@@ -191,7 +191,8 @@ export class KnownGuest implements KnownLines {
     const { generation, policy } = this.options;
     const { lines } = this.notes as Notes;
     this.tell(lines.ofGeneration(this.id, generation, policy.agentHashes), false);
-    if (this.isNew) this.tell(lines.ofOthers(this.id, generation, LIMITS.knownLines), true);
+    if (this.isNew && policy.cloneLines)
+      this.tell(lines.ofOthers(this.id, generation, LIMITS.knownLines), true);
   }
 
   private tell(known: Iterable<LineSummary>, isOthers: boolean): void {

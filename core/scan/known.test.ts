@@ -27,6 +27,7 @@ const knownContent = (changes: Partial<ReturnType<typeof defaults>['policy']['kn
   policy: { knownContent: { ...defaults().policy.knownContent, auditShare: 0, ...changes } },
 });
 const UNAUDITED = knownContent({});
+const ONE_OWNER = knownContent({ cloneLines: true });
 
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
 
@@ -225,7 +226,7 @@ describe('a clone of a guest that was scanned', () => {
 
   it('tells by digest alone what is the same down to its times, and is held to it', async () => {
     const files = FINE.map((file) => ({ ...file, ctime: '1700000000.123456789' }));
-    const scan = await scanOf({ files }, UNAUDITED);
+    const scan = await scanOf({ files }, ONE_OWNER);
     await scan.run();
     const session = scan.become({ files: [...files, EVIL] }, 'clone');
     const { scan: record } = await scan.run();
@@ -239,7 +240,7 @@ describe('a clone of a guest that was scanned', () => {
 
   it('is caught by the audit when it only seems to be the same', async () => {
     const files = FINE.map((file) => ({ ...file, ctime: '1700000000.123456789' }));
-    const audited = { ...knownContent({ auditShare: 1 }), random: ALWAYS };
+    const audited = { ...knownContent({ auditShare: 1, cloneLines: true }), random: ALWAYS };
     const scan = await scanOf({ files }, audited);
     await scan.run();
     const evil = files.map((file) => ({ ...file, content: file.content?.replace('fine', 'evil') ?? '' }));
@@ -262,7 +263,7 @@ describe('a clone of a guest that was scanned', () => {
       begun.resolve();
       await goOn.promise;
     };
-    const scan = await scanOf({ files, beforeFile }, UNAUDITED);
+    const scan = await scanOf({ files, beforeFile }, ONE_OWNER);
     const first = scan.run();
     await begun.promise;
     const session = scan.become({ files }, 'clone');
@@ -281,7 +282,7 @@ describe('a clone of a guest that was scanned', () => {
   });
 
   it('is not told of files whose times an image builder wrote', async () => {
-    const scan = await scanOf({ files: FINE }, UNAUDITED);
+    const scan = await scanOf({ files: FINE }, ONE_OWNER);
     await scan.run();
     const session = scan.become({ files: FINE }, 'clone');
     await scan.run();
@@ -384,6 +385,17 @@ describe('a guest that lies', () => {
       'changed-without-a-trace',
     );
     expect(record.summary).toMatchObject({ files: 3, malicious: 3 });
+  });
+
+  it('by forged metadata has no file of another guest left out', async () => {
+    const files = FINE.map((file) => ({ ...file, ctime: '1700000000.123456789' }));
+    const scan = await scanOf({ files }, UNAUDITED);
+    await scan.run();
+    const infected = files.map((file) => ({ ...file, content: file.content?.replace('fine', 'evil') ?? '' }));
+    const session = scan.become({ files: infected }, 'honest');
+    const { findings } = await scan.run();
+    expect(session.told).toEqual([[]]);
+    expect(findings.map(({ judgement }) => judgement)).toEqual(['malicious', 'malicious', 'malicious']);
   });
 
   it('poisons nothing: what it claimed to have is judged by its content wherever it is met', async () => {
