@@ -138,9 +138,10 @@ export class KnownGuest implements KnownLines {
     return random() < share;
   }
 
-  /** A file is not fetched, because this is known of it. */
-  believe(file: LineFile, known: KnownHash): void {
-    this.settle(file, known);
+  /** A file is clean, and this is known of it, whether it was fetched or not. */
+  settle(file: LineFile, known: KnownHash): void {
+    if (this.options.steadiness.isOld(file.listed.ctime)) file.line.settle(file, known);
+    else file.line.leave();
   }
 
   /** Nobody wants this file, whatever it holds. */
@@ -223,11 +224,6 @@ export class KnownGuest implements KnownLines {
   private isSteady({ line: { source }, listed }: LineFile): boolean {
     const { steadiness } = this.options;
     return steadiness.isOld(listed.ctime) && steadiness.isSound(source.directory.bytes, source.dev);
-  }
-
-  private settle(file: LineFile, known: KnownHash): void {
-    if (this.options.steadiness.isOld(file.listed.ctime)) file.line.settle(file, known);
-    else file.line.leave();
   }
 
   private keep(line: OpenLine): void {

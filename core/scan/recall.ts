@@ -109,7 +109,7 @@ export class Recall {
 
   private leaveOut({ wanted, known }: KnownFile): void {
     this.parts.tally.fileKnown(wanted.facts.size, known.isClaimed);
-    this.parts.guest.believe(wanted.inLine, known);
+    this.parts.guest.settle(wanted.inLine, known);
   }
 }
 
