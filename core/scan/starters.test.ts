@@ -5,6 +5,8 @@ import { ScriptedScan } from '../../test/scan/scripted-scan.ts';
 import type { ScriptedFile } from '../../test/scan/scripted-session.ts';
 import { forThisTest } from '../../test/scan/setting.ts';
 import type { Answer, Detector, Subject } from '../api/index.ts';
+import type { WantedFile } from './select.ts';
+import { Starters } from './starters.ts';
 
 /** Says of `starts PATH` that it does, of `shared PATH` that it does among other things. */
 function startsDetector(): Detector {
@@ -32,6 +34,19 @@ const EVIL = { path: '/tmp/x', content: 'evil' };
 const UNIT = { path: '/etc/systemd/system/x.service', content: 'starts /tmp/x' };
 const TIMER = { path: '/etc/systemd/system/x.timer', content: `starts ${UNIT.path}` };
 const CRONTAB = { path: '/etc/crontab', content: 'shared /tmp/x' };
+
+it('what starts something is kept as long as there is room, and then counted', () => {
+  const starters = new Starters(5_000);
+  for (let number = 0; number < 1_000; number++) {
+    const path = `/etc/cron.d/job-${number}`;
+    const facts = { path, size: 1, mode: 0, uid: 0, gid: 0, mtime: '0.000000000' };
+    const item = { facts } as WantedFile;
+    const starts = [{ path: `/bin/tool-${number}`, technique: 'T1053.003' }];
+    starters.note({ item, verdict: { state: 'clean' }, isKept: false, starts });
+  }
+  expect(starters.size).toBeGreaterThan(5);
+  expect(starters.size + starters.cut).toBe(1_000);
+});
 
 describe('a file that starts something malicious', () => {
   it.each([

@@ -11,10 +11,20 @@ import type { AttributedDetection, Verdict } from './verdict.ts';
 const DETECTOR = 'starts';
 
 export class Starters {
-  private readonly starts = new Starts();
+  private readonly starts: Starts;
   private readonly items = new Map<string, WantedFile>();
   private readonly said = new Map<string, AttributedDetection[]>();
   private readonly due = new Set<string>();
+
+  /** Keeps what has room in so many characters (`Starts`). */
+  constructor(mostCharacters?: number) {
+    this.starts = new Starts(mostCharacters);
+  }
+
+  /** How many files are kept. */
+  get size(): number {
+    return this.items.size;
+  }
 
   /** What could not be kept: what it would have led to is not known. */
   get cut(): number {
@@ -25,8 +35,12 @@ export class Starters {
   note({ item, verdict, starts }: Judged<WantedFile>): void {
     const { path } = item.facts;
     if (starts.length > 0) {
-      this.items.set(path, item);
-      this.implicate(this.starts.starting(path, starts));
+      const cutBefore = this.starts.cut;
+      const found = this.starts.starting(path, starts);
+      // A guest makes such files by the million: those of which nothing was kept are not kept either.
+      const isForgotten = found.length === 0 && this.starts.cut - cutBefore === starts.length;
+      if (!isForgotten) this.items.set(path, item);
+      this.implicate(found);
     }
     this.found(path, verdict);
   }
