@@ -87,7 +87,7 @@ export class Session implements GuestSession {
     const exchange = await this.ask(ROUTES.digests, JSON_TYPE, request, signal);
     const take = (untrusted: Buffer): DigestLine => {
       const line = parseMessage(DigestLine, untrusted);
-      if ('index' in line && line.index !== next++) {
+      if ('index' in line && (line.index !== next++ || line.index >= request.files.length)) {
         throw new ProtocolError('record-out-of-turn', `digests: file ${line.index}`);
       }
       return line;

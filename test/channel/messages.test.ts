@@ -247,6 +247,16 @@ describe('digests that a guest claims', () => {
   ])('%s break the protocol', async (_name, lines) => {
     expect(await outcomeOf(ROUTES.digests, (stream) => sendLines(stream, lines), claim)).toEqual(VIOLATION);
   });
+
+  it('of a file too many are never handed on', async () => {
+    const lines = [digest(0), digest(1), digest(2), end];
+    const seen: number[] = [];
+    const ask = async (session: GuestSession) => {
+      for await (const { index } of session.claimDigests(CONTENT)) seen.push(index);
+    };
+    expect(await outcomeOf(ROUTES.digests, (stream) => sendLines(stream, lines), ask)).toEqual(VIOLATION);
+    expect(seen).not.toContain(2);
+  });
 });
 
 describe('a command', () => {
