@@ -4,7 +4,10 @@ import { DEADLINES } from '../../protocol/index.ts';
 import { ConfigError } from '../error.ts';
 import { check } from './load.ts';
 import { defaults } from './schema.ts';
+import { SECRET } from './values.ts';
 
+const TOP =
+  'state, spool, scan, policy, groups, schedule, budget, libvirt, vms, sockets, enrolment, api, events, log, packs, pluginDirectories, plugins';
 const ABSOLUTE = 'expected an absolute path on this host, without NUL';
 
 /** Each wrong configuration, with every line that its error must have. */
@@ -113,18 +116,131 @@ const WRONG: readonly [what: string, text: string, lines: readonly string[]][] =
   [
     'an attempt at the prototype',
     '__proto__: {mode: delete}',
+    [`1:1: __proto__: there is no such key: expected one of ${TOP}`],
+  ],
+  [
+    'a cron expression that is none',
+    'schedule:\n  cron: "at night"',
     [
-      '1:1: __proto__: there is no such key: expected one of state, spool, scan, policy, vms, packs, pluginDirectories, plugins',
+      '2:3: schedule.cron: expected a cron expression that comes due some day, such as "30 3 * * *" (got "at night")',
+    ],
+  ],
+  [
+    'a day that never comes',
+    'schedule: {cron: "0 0 31 2 *"}',
+    [
+      '1:12: schedule.cron: expected a cron expression that comes due some day, such as "30 3 * * *" (got "0 0 31 2 *")',
+    ],
+  ],
+  [
+    'a cron expression with seconds',
+    'schedule: {cron: "0 30 3 * * *"}',
+    [
+      '1:12: schedule.cron: expected a cron expression that comes due some day, such as "30 3 * * *" (got "0 30 3 * * *")',
+    ],
+  ],
+  [
+    'a time zone that nobody lives in',
+    'schedule: {timezone: Europe/Atlantis}',
+    ['1:12: schedule.timezone: expected a time zone such as Europe/Berlin (got "Europe/Atlantis")'],
+  ],
+  [
+    'a window past midnight by its hour',
+    'schedule:\n  blackout:\n    - {from: "22:00", to: "24:30"}',
+    ['3:23: schedule.blackout[0].to: expected a time of day from "00:00" to "23:59" (got "24:30")'],
+  ],
+  [
+    'a window on a day that there is not',
+    'schedule: {blackout: [{from: "22:00", to: "23:00", days: [funday]}]}',
+    ['1:59: schedule.blackout[0].days[0]: expected one of mon, tue, wed, thu, fri, sat, sun (got "funday")'],
+  ],
+  [
+    'more of a core than there is',
+    'budget: {cpuPercent: 150}',
+    ['1:10: budget.cpuPercent: expected a whole number from 1 to 100 (got 150)'],
+  ],
+  [
+    'a group that nobody can tell from another',
+    'groups:\n  - {name: web, match: {names: [a]}}\n  - {name: web, match: {names: [b]}}',
+    ['3:6: groups[1].name: expected a name that no other group of this list has (got "web")'],
+  ],
+  [
+    'a group that says not whom it means',
+    'groups: [{name: web}]',
+    ['1:10: groups[0].match: expected a mapping (it is missing)'],
+  ],
+  [
+    'a wrong key in the policy of a group',
+    'groups:\n  - name: web\n    match: {names: ["*"]}\n    policy: {mode: kill, mod: detect}',
+    [
+      '4:14: groups[0].policy.mode: expected one of detect, contain, delete (got "kill")',
+      '4:26: groups[0].policy.mod: there is no such key: did you mean mode?',
+    ],
+  ],
+  [
+    'what is known, in a group',
+    'groups: [{name: web, match: {}, policy: {knownContent: {remember: false}}}]',
+    [
+      '1:42: groups[0].policy.knownContent: there is no such key: expected one of mode, deleteWhenNotContainable, allow, onActiveThreat, neverTouch, maxFileBytes, excludes, oneFileSystem, inventory, deadlines',
+    ],
+  ],
+  [
+    'a pattern that is a path',
+    'libvirt: {select: {names: [a/b]}}',
+    ['1:28: libvirt.select.names[0]: expected a pattern of names, such as web-* (got "a/b")'],
+  ],
+  [
+    'a libvirt without a scheme',
+    'libvirt: {uri: system}',
+    ['1:11: libvirt.uri: expected a URI of libvirt such as qemu:///system (got "system")'],
+  ],
+  [
+    'an unknown way to enrol',
+    'enrolment: {mode: trust}',
+    ['1:13: enrolment.mode: expected one of first-use, token, manual (got "trust")'],
+  ],
+  [
+    'a listener without TLS',
+    'api: {listen: {host: 127.0.0.1, port: 80}}',
+    ['1:7: api.listen.tls: expected a mapping (it is missing)'],
+  ],
+  [
+    'a secret in the configuration',
+    'events:\n  webhook:\n    url: https://siem.example/\n    token: hunter2hunter2',
+    [`4:5: events.webhook.token: expected ${SECRET}`],
+  ],
+  [
+    'a secret in two places',
+    'events: {webhook: {url: "https://siem.example/", token: {file: /a, credential: b}}}',
+    ['1:50: events.webhook.token: expected either file or credential (got {"file":"/a","credential":"b"})'],
+  ],
+  [
+    'a webhook in the clear',
+    'events: {webhook: {url: "http://siem.example/"}}',
+    ['1:20: events.webhook.url: expected an https URL (got "http://siem.example/")'],
+  ],
+  [
+    'a syslog server without a port',
+    'events: {syslog: {address: "tls://syslog.example"}}',
+    ['1:19: events.syslog.address: expected an address such as tls://HOST:6514 (got "tls://syslog.example")'],
+  ],
+  [
+    'a fingerprint in another form',
+    'api: {listen: {host: "::1", port: 1, tls: {certificate: /c, key: {file: /k}}, certificates: [{name: a, role: viewer, fingerprint: "9F:86"}]}}',
+    [
+      '1:118: api.listen.certificates[0].fingerprint: expected a SHA-256 in hexadecimal, 64 lower-case digits (got "9F:86")',
+    ],
+  ],
+  [
+    'a role that there is not',
+    'api: {listen: {host: "::1", port: 70000, tls: {certificate: /c, key: {file: /k}}, tokens: [{name: a, role: root, token: {file: /t}}]}}',
+    [
+      '1:29: api.listen.port: expected a whole number from 1 to 65535 (got 70000)',
+      '1:102: api.listen.tokens[0].role: expected one of viewer, operator, admin (got "root")',
     ],
   ],
   ['a list at the top', '- state', ['1:1: expected a mapping of keys to values']],
-  [
-    'an escape in a key',
-    '"\\e[2J": 1',
-    [
-      '1:1: \\x1b[2J: there is no such key: expected one of state, spool, scan, policy, vms, packs, pluginDirectories, plugins',
-    ],
-  ],
+  ['an escape in a key', '"\\e[2J": 1', [`1:1: \\x1b[2J: there is no such key: expected one of ${TOP}`]],
 ];
 
 const messageOf = async (...parts: Parameters<typeof check>): Promise<string> => {

@@ -2,6 +2,7 @@
 import type { z } from 'zod';
 import { displayText } from '../../protocol/index.ts';
 import { type Fault, type KeyPath, positionOf, type Source } from './source.ts';
+import { SECRET } from './values.ts';
 
 type Issue = z.core.$ZodIssue;
 
@@ -40,6 +41,7 @@ function messagesOf(issue: Issue, schema: z.ZodType): Pick<Fault, 'key' | 'messa
     const message = issue.issues[0]?.message ?? issue.message;
     return [{ key: issue.path, message: `expected ${message}` }];
   }
+  if (issue.message === SECRET) return [{ key: issue.path, message: `expected ${issue.message}` }];
   const got = issue.input === undefined ? 'it is missing' : `got ${shown(issue.input)}`;
   return [{ key: issue.path, message: `expected ${issue.message} (${got})` }];
 }
