@@ -21,7 +21,7 @@ import type { AnyPlugin } from './api/index.ts';
 import { connectGuest } from './capability/connect.ts';
 import { loadIdentity } from './channel/identity.ts';
 import type { Domain } from './channel/session.ts';
-import type { Settings } from './config/index.ts';
+import { LiveSettings, type Settings, settingsFor } from './config/index.ts';
 import { ActionExecutor } from './control/execute.ts';
 import { GuestQuarantine } from './control/guest-quarantine.ts';
 import { NeverTouch } from './control/never-touch.ts';
@@ -42,6 +42,7 @@ import { noteLateOutcomes } from './scan/response.ts';
 import { Scanner } from './scan/scanner.ts';
 import { Spool } from './scan/spool.ts';
 import type { ServiceOptions, Services } from './services.ts';
+import { SessionPool } from './session-pool.ts';
 import { ActionJournal } from './store/action-journal.ts';
 import { StateDatabase } from './store/database.ts';
 import { FindingStore } from './store/findings.ts';
@@ -118,7 +119,8 @@ export async function compose(settings: Settings, options: ServiceOptions): Prom
   );
   const spool = started.use(createSpool(settings));
 
-  container.registerInstance(TOKENS.settings, settings);
+  const live = new LiveSettings(settings);
+  container.registerInstance(TOKENS.settings, live);
   container.registerInstance(TOKENS.logger, options.logger);
   container.registerInstance(TOKENS.events, options.events);
   container.registerInstance(TOKENS.clock, Date.now);
@@ -144,7 +146,8 @@ export async function compose(settings: Settings, options: ServiceOptions): Prom
   });
   started.defer(() => packWatch.stop());
   registerState(container, settings.state, database);
-  container.register(TOKENS.openSession, { useValue: sessionOpener(container) });
+  const sessions = new SessionPool(sessionOpener(container));
+  container.register(TOKENS.openSession, { useValue: sessions.acquire.bind(sessions) });
 
   const running = started.move();
   return {
@@ -180,24 +183,27 @@ function registerState(container: DependencyContainer, directory: string, databa
 
 /** A session of a VM has a child container of its own, which is gone with it. */
 function sessionOpener(container: DependencyContainer): OpenSession {
-  const settings = container.resolve<Settings>(TOKENS.settings);
+  const settings = container.resolve<LiveSettings>(TOKENS.settings);
   const plugins = container.resolve<PluginRegistry>(TOKENS.plugins);
   const executor = container.resolve<ActionExecutor>(TOKENS.executor);
   const records = {
     findings: container.resolve<FindingStore>(TOKENS.findings),
     events: container.resolve<EventSink>(TOKENS.events),
   };
-  const { allow, neverTouch, deadlines } = settings.policy;
   const connection = {
     identity: container.resolve(TOKENS.identity) as Awaited<ReturnType<typeof loadIdentity>>,
     enrolments: container.resolve<VmStore>(TOKENS.vms),
-    policy: { allow },
-    needs: plugins.needs().union(new Set(CORE_NEEDS)),
     clock: container.resolve<() => number>(TOKENS.clock),
-    deadlines: { ...DEADLINES, ...deadlines },
   };
   return async (domain: Domain, signal: AbortSignal) => {
-    const guest = await connectGuest(domain, connection, signal);
+    const { allow, neverTouch, deadlines } = settingsFor(settings.current, domain).policy;
+    const options = {
+      ...connection,
+      policy: { allow },
+      needs: plugins.needs().union(new Set(CORE_NEEDS)),
+      deadlines: { ...DEADLINES, ...deadlines },
+    };
+    const guest = await connectGuest(domain, options, signal);
     const scope = container.createChildContainer();
     scope.registerInstance(TOKENS.guest, guest);
     scope.registerInstance(TOKENS.neverTouch, new NeverTouch(neverTouch.map((path) => GuestPath.of(path))));

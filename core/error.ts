@@ -1,5 +1,11 @@
 import { CodedError } from '../protocol/index.ts';
 
+/** An error as records and answers have it. What has no code of ours is a fault of ours. */
+export function describeError(error: unknown): { readonly code: string; readonly message: string } {
+  const message = error instanceof Error ? error.message : String(error);
+  return { code: error instanceof CodedError ? error.code : 'internal', message };
+}
+
 export type ScanErrorCode = 'no-detectors' | 'not-permitted' | 'spool-failed';
 /** A scan cannot be carried out at all. */
 export class ScanError extends CodedError<ScanErrorCode> {}

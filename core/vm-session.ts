@@ -6,12 +6,18 @@ import type { NeverTouch } from './control/never-touch.ts';
 import { ScanRun } from './scan/scan-run.ts';
 import { TOKENS } from './tokens.ts';
 
+/** A guest that is connected, for as long as it is not disposed of. */
+export interface GuestAccess extends AsyncDisposable {
+  readonly guest: ActingGuest;
+  readonly scan: Pick<ScanRun, 'run'>;
+}
+
 /** Connects to a guest. Rejects with ChannelError, InstructionError when what was left open cannot be settled, StoreError or EventError. */
-export type OpenSession = (domain: Domain, signal: AbortSignal) => Promise<VmSession>;
+export type OpenSession = (domain: Domain, signal: AbortSignal) => Promise<GuestAccess>;
 
 /** Everything that belongs to one session of one VM; gone with it. */
 @injectable()
-export class VmSession implements AsyncDisposable {
+export class VmSession implements GuestAccess {
   readonly guest: ActingGuest;
   readonly scan: ScanRun;
   private readonly connected: ConnectedGuest;

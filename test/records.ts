@@ -76,6 +76,8 @@ export const report = (): ScanReport => ({
     id: 'scan-1',
     vm: vm().id,
     mode: 'contain',
+    dryRun: false,
+    trigger: 'manual',
     startedAt: NOON,
     finishedAt: NOON + 2000,
     state: 'finished',

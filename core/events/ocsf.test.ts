@@ -32,7 +32,9 @@ const action = (name: Name, outcome?: Outcome): ActionRecord => ({
 });
 
 const { scan } = report();
-const running: ScanRecord = { id: scan.id, vm: scan.vm, mode: 'contain', startedAt: 1, state: 'running' };
+const { id, vm: scanned } = scan;
+const asked = { id, vm: scanned, mode: 'contain', dryRun: false, trigger: 'manual' } as const;
+const running: ScanRecord = { ...asked, startedAt: 1, state: 'running' };
 
 /** One event of each kind that there is. */
 const all: readonly OcsfEvent[] = [

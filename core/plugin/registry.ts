@@ -51,15 +51,15 @@ interface Generation {
 }
 
 export class PluginRegistry {
-  readonly remediations: readonly ReadyPlugin<'remediation'>[];
-  readonly patches: readonly ReadyPlugin<'patch'>[];
   private readonly plugins: readonly AnyPlugin[];
-  private readonly settings: Readonly<Record<string, PluginSettings>>;
+  private settings: Readonly<Record<string, PluginSettings>>;
   private readonly context: RegistryContext;
   private signatures: readonly SignatureFile[];
   private current: Generation;
   private readonly live = new Set<Generation>();
   private readonly closing: Promise<void>[] = [];
+  /** One change at a time. */
+  private turn: Promise<unknown> = Promise.resolve();
 
   private constructor(
     plugins: readonly AnyPlugin[],
@@ -74,8 +74,6 @@ export class PluginRegistry {
     this.signatures = signatures;
     this.current = { ready, holders: 0 };
     this.live.add(this.current);
-    this.remediations = ready.filter(isKind('remediation'));
-    this.patches = ready.filter(isKind('patch'));
   }
 
   /**
@@ -99,6 +97,14 @@ export class PluginRegistry {
     return this.current.ready.filter(isKind('detector'));
   }
 
+  get remediations(): readonly ReadyPlugin<'remediation'>[] {
+    return this.current.ready.filter(isKind('remediation'));
+  }
+
+  get patches(): readonly ReadyPlugin<'patch'>[] {
+    return this.current.ready.filter(isKind('patch'));
+  }
+
   /** The detectors of now, which are not closed before the result is disposed of. */
   acquire(): HeldDetectors {
     const generation = this.current;
@@ -119,21 +125,44 @@ export class PluginRegistry {
    * Sets new instances up of the detectors that take changed files, then swaps all at once. What was replaced
    * is closed when nobody holds it any more. Throws PluginError, and then everything is as before.
    */
-  async renew(signatures: readonly SignatureFile[]): Promise<void> {
+  renew(signatures: readonly SignatureFile[]): Promise<void> {
+    return this.inTurn(() => this.change(signatures, this.settings));
+  }
+
+  /** As `renew`, for plugins whose options are others now. */
+  configure(settings: Readonly<Record<string, PluginSettings>>): Promise<void> {
+    return this.inTurn(() => {
+      checkIds(this.plugins, settings);
+      return this.change(this.signatures, settings);
+    });
+  }
+
+  private async change(
+    signatures: readonly SignatureFile[],
+    settings: Readonly<Record<string, PluginSettings>>,
+  ): Promise<void> {
     const before = this.current;
     const concerned = this.plugins.filter((plugin) => {
-      const then = filesFor(plugin, this.signatures);
-      return JSON.stringify(then) !== JSON.stringify(filesFor(plugin, signatures));
+      const given = [filesFor(plugin, this.signatures), this.settings[plugin.meta.id]];
+      const wanted = [filesFor(plugin, signatures), settings[plugin.meta.id]];
+      return JSON.stringify(given) !== JSON.stringify(wanted);
     });
     const ids = new Set(concerned.map(({ meta }) => meta.id));
-    const renewed = await setUpAll(concerned, this.settings, this.context, signatures);
+    const renewed = await setUpAll(concerned, settings, this.context, signatures);
     const kept = before.ready.filter(({ id }) => !ids.has(id));
     const order = new Map(this.plugins.map(({ meta }, index) => [meta.id, index]));
     const ready = [...kept, ...renewed].sort((a, b) => (order.get(a.id) ?? 0) - (order.get(b.id) ?? 0));
     this.current = { ready, holders: 0 };
     this.live.add(this.current);
     this.signatures = signatures;
+    this.settings = settings;
     this.retire(before);
+  }
+
+  private inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.turn.then(work);
+    this.turn = done.catch(() => undefined);
+    return done;
   }
 
   /**

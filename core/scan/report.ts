@@ -2,9 +2,13 @@ import type { GuestPath } from '../../protocol/index.ts';
 import type { Mode, SignatureProblem, UnscannedReason } from '../api/index.ts';
 import type { Domain } from '../channel/session.ts';
 import type { PlannedStep, WithheldStep } from '../control/plan.ts';
-import type { FindingRecord, ScanRecord, VmRecord } from '../store/records.ts';
+import type { FindingRecord, ScanRecord, ScanTrigger, VmRecord } from '../store/records.ts';
 
 export interface ScanRequest {
+  /** What it will be known by. Default: a random UUID. */
+  readonly id?: string;
+  /** Default: manual. */
+  readonly trigger?: ScanTrigger;
   readonly domain: Domain;
   readonly mode: Mode;
   /** Show the plan and do nothing. */

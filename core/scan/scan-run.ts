@@ -3,10 +3,10 @@ import { inject, injectable } from 'tsyringe';
 import { GuestPath } from '../../protocol/index.ts';
 import type { ConnectedGuest } from '../capability/connect.ts';
 import { cancelled } from '../channel/deadline.ts';
-import type { Settings } from '../config/index.ts';
+import { type LiveSettings, type Policy, settingsFor } from '../config/index.ts';
 import type { ActionExecutor } from '../control/execute.ts';
-import type { NeverTouch } from '../control/never-touch.ts';
-import { ScanError } from '../error.ts';
+import { NeverTouch } from '../control/never-touch.ts';
+import { describeError, ScanError } from '../error.ts';
 import { type ScanOutcome, scanEnded, scanStarted } from '../events/ocsf.ts';
 import type { EventSink } from '../events/sink.ts';
 import type { Packs } from '../pack/packs.ts';
@@ -28,8 +28,7 @@ import { Tally } from './tally.ts';
 export class ScanRun {
   constructor(
     @inject(TOKENS.guest) private readonly guest: ConnectedGuest,
-    @inject(TOKENS.neverTouch) private readonly neverTouch: NeverTouch,
-    @inject(TOKENS.settings) private readonly settings: Settings,
+    @inject(TOKENS.settings) private readonly settings: LiveSettings,
     @inject(TOKENS.plugins) private readonly plugins: PluginRegistry,
     @inject(TOKENS.spool) private readonly spool: Spool,
     @inject(TOKENS.executor) private readonly executor: ActionExecutor,
@@ -45,11 +44,12 @@ export class ScanRun {
   async run(request: ScanRequest, { onProgress = () => undefined, signal }: ScanHooks): Promise<ScanReport> {
     this.checkPossible();
     const { vm } = this.guest;
-    const id = randomUUID();
+    const { id = randomUUID(), trigger = 'manual', mode, dryRun } = request;
+    const { policy } = settingsFor(this.settings.current, this.guest.domain);
     const startedAt = this.clock();
-    const scan = this.scans.begin({ id, vm: vm.id, mode: request.mode, startedAt });
+    const scan = this.scans.begin({ id, vm: vm.id, mode, dryRun, trigger, startedAt });
     const tally = new Tally();
-    const responder = this.responder(request);
+    const responder = this.responder(request, policy);
     using spool = this.spool.share();
     using held = this.plugins.acquire();
     const parts = {
@@ -61,18 +61,21 @@ export class ScanRun {
       circumstances: { vm: vm.id, scan: id, at: startedAt },
       onProgress,
     };
-    const policy = {
-      inventory: this.inventory(request.roots),
-      maxFileBytes: this.settings.policy.maxFileBytes,
+    const bounds = {
+      inventory: inventoryOf(policy, request.roots),
+      maxFileBytes: policy.maxFileBytes,
       fresh: request.fresh,
     };
-    const end = (outcome: ScanOutcome) => this.end(scan, summaryOf(tally, responder), outcome);
+    const end = (outcome: ScanOutcome, error?: unknown) =>
+      this.end(scan, summaryOf(tally, responder), outcome, error);
     try {
       await this.events.emit(scanStarted(scan, vm));
-      await new GuestScan(this.guest, parts, policy).run(signal);
+      // A session may be old by now: what is mounted, and what time it is there.
+      const features = await this.guest.session.queryFeatures(signal);
+      await new GuestScan({ ...this.guest, features }, parts, bounds).run(signal);
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
-      await end(signal.aborted ? { kind: 'cancelled' } : { kind: 'failed', reason });
+      await end(signal.aborted ? { kind: 'cancelled' } : { kind: 'failed', reason }, error);
       throw signal.aborted ? cancelled(signal) : error;
     }
     onProgress(tally.snapshot('finished'));
@@ -97,32 +100,31 @@ export class ScanRun {
     }
   }
 
-  private responder({ mode, dryRun }: ScanRequest): Responder {
-    const { executor, neverTouch, findings, events, guest, plugins, settings } = this;
+  /** Which inodes are protected is learnt anew by each scan: they are given to other files in time. */
+  private responder({ mode, dryRun }: ScanRequest, policy: Policy): Responder {
+    const { executor, findings, events, guest, plugins } = this;
     const remediations = plugins.remediations.map(({ id, instance }) => ({ id, remediation: instance }));
-    const { deleteWhenNotContainable } = settings.policy;
-    const { roots: _, ...inventory } = this.inventory([]);
-    const policy = { mode, dryRun, deleteWhenNotContainable, inventory };
-    return new Responder(guest, { remediations, executor, neverTouch, findings, events }, policy);
+    const neverTouch = new NeverTouch(policy.neverTouch.map((path) => GuestPath.of(path)));
+    const { deleteWhenNotContainable } = policy;
+    const { roots: _, ...inventory } = inventoryOf(policy, []);
+    const parts = { remediations, executor, neverTouch, findings, events };
+    return new Responder(guest, parts, { mode, dryRun, deleteWhenNotContainable, inventory });
   }
 
-  private inventory(roots: readonly GuestPath[]): InventoryPolicy {
-    const { excludes, oneFileSystem, inventory } = this.settings.policy;
-    const { maxEntries, maxDepth, maxTime } = inventory;
-    const maxSeconds = Math.ceil(maxTime / 1000);
-    return {
-      roots,
-      excludes: excludes.map((path) => GuestPath.of(path)),
-      oneFileSystem,
-      maxEntries,
-      maxDepth,
-      maxSeconds,
-    };
-  }
-
-  private async end(scan: ScanRecord, summary: ScanSummary, outcome: ScanOutcome): Promise<ScanRecord> {
-    const state = outcome.kind === 'completed' ? 'finished' : 'failed';
-    const ended = this.scans.finish(scan.id, { state, finishedAt: this.clock(), summary });
+  private async end(
+    scan: ScanRecord,
+    summary: ScanSummary,
+    outcome: ScanOutcome,
+    cause?: unknown,
+  ): Promise<ScanRecord> {
+    const state = outcome.kind === 'completed' ? 'finished' : outcome.kind;
+    const error = cause === undefined ? undefined : describeError(cause);
+    const ended = this.scans.finish(scan.id, {
+      state,
+      finishedAt: this.clock(),
+      summary,
+      ...(error && { error }),
+    });
     await this.events.emit(scanEnded(ended, this.guest.vm, outcome));
     return ended;
   }
@@ -141,6 +143,19 @@ export class ScanRun {
     const { vm } = this.guest;
     return { vm, scan, findings: [...findings.values()], unscanned, problems, plan: { steps, withheld } };
   }
+}
+
+function inventoryOf(policy: Policy, roots: readonly GuestPath[]): InventoryPolicy {
+  const { excludes, oneFileSystem, inventory } = policy;
+  const { maxEntries, maxDepth, maxTime } = inventory;
+  return {
+    roots,
+    excludes: excludes.map((path) => GuestPath.of(path)),
+    oneFileSystem,
+    maxEntries,
+    maxDepth,
+    maxSeconds: Math.ceil(maxTime / 1000),
+  };
 }
 
 const problemsOf = ({ detectors, refused }: HeldDetectors): ScanReport['problems'] => [

@@ -1,6 +1,6 @@
 import { inject, injectable } from 'tsyringe';
 import { cancelled } from '../channel/deadline.ts';
-import type { Settings } from '../config/index.ts';
+import type { LiveSettings } from '../config/index.ts';
 import { TOKENS } from '../tokens.ts';
 import type { OpenSession } from '../vm-session.ts';
 import type { ScanHooks, ScanReport, ScanRequest } from './report.ts';
@@ -16,10 +16,10 @@ export class Scanner {
 
   constructor(
     @inject(TOKENS.openSession) openSession: OpenSession,
-    @inject(TOKENS.settings) settings: Pick<Settings, 'scan'>,
+    @inject(TOKENS.settings) settings: LiveSettings,
   ) {
     this.openSession = openSession;
-    this.turns = new Turns(settings.scan.guestsAtOnce ?? guestsAtOnce());
+    this.turns = new Turns(settings.current.scan.guestsAtOnce ?? guestsAtOnce());
   }
 
   /**

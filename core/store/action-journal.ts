@@ -8,6 +8,7 @@ import { type Instruction, Outcome, TARGETS } from '../../protocol/index.ts';
 import { StoreError } from '../error.ts';
 import { AuditLog } from './audit.ts';
 import type { Row, StateDatabase } from './database.ts';
+import { type Page, type PageQuery, readPage } from './page.ts';
 import type { ActionRecord } from './records.ts';
 import { jsonColumn, readRow, timeColumn } from './rows.ts';
 
@@ -102,6 +103,11 @@ export class ActionJournal {
     return this.database
       .all('SELECT * FROM actions WHERE vm = :vm AND outcome IS NULL ORDER BY intentAt, id', { vm })
       .map(read);
+  }
+
+  /** Newest first. */
+  page(filter: { readonly vm?: string }, query: PageQuery): Page<ActionRecord> {
+    return readPage(this.database, { table: 'actions', time: 'intentAt', read }, { ...filter }, query);
   }
 
   /** Newest first. */

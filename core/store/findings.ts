@@ -3,6 +3,7 @@ import { sha256, wireBytes } from '../../protocol/index.ts';
 import type { Judgement } from '../api/index.ts';
 import { StoreError } from '../error.ts';
 import type { Row, StateDatabase } from './database.ts';
+import { type Page, type PageQuery, readPage } from './page.ts';
 import { type FindingRecord, RESPONSES } from './records.ts';
 import { jsonColumn, readRow, timeColumn } from './rows.ts';
 
@@ -94,6 +95,11 @@ export class FindingStore {
   find(id: string): FindingRecord | undefined {
     const row = this.database.get('SELECT * FROM findings WHERE id = :id', { id });
     return row && read(row);
+  }
+
+  /** Last seen first. */
+  page(filter: { readonly vm?: string }, query: PageQuery): Page<FindingRecord> {
+    return readPage(this.database, { table: 'findings', time: 'lastSeen', read }, { ...filter }, query);
   }
 
   /** Last seen first. */

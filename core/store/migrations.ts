@@ -150,4 +150,13 @@ export const MIGRATIONS: readonly string[] = [
     serial INTEGER NOT NULL
   ) STRICT;
   `,
+  `
+  -- What had a scan begin, and why one came to nothing (JSON: code and message).
+  ALTER TABLE scans ADD COLUMN trigger TEXT NOT NULL DEFAULT 'manual';
+  ALTER TABLE scans ADD COLUMN dryRun INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE scans ADD COLUMN error TEXT;
+  CREATE INDEX scansByTime ON scans (startedAt);
+  CREATE INDEX findingsByTime ON findings (lastSeen);
+  CREATE INDEX actionsByTime ON actions (intentAt);
+  `,
 ];

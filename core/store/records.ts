@@ -27,14 +27,22 @@ export interface VmRecord {
   readonly instructionSet?: InstructionSet;
 }
 
+/** What has a scan begin: somebody asked, the clock, the guest was met for the first time or anew, or a new pack. */
+export const SCAN_TRIGGERS = ['manual', 'schedule', 'first-sight', 'connect', 'reverted', 'pack'] as const;
+export type ScanTrigger = (typeof SCAN_TRIGGERS)[number];
+
 export interface ScanRecord {
   readonly id: string;
   readonly vm: string;
   readonly mode: Mode;
+  readonly dryRun: boolean;
+  readonly trigger: ScanTrigger;
   readonly startedAt: number;
   readonly finishedAt?: number;
-  readonly state: 'running' | 'finished' | 'failed';
+  readonly state: 'running' | 'finished' | 'failed' | 'cancelled';
   readonly summary?: ScanSummary;
+  /** Why it came to nothing. */
+  readonly error?: { readonly code: string; readonly message: string };
 }
 
 export interface ScanSummary {

@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { StoreError } from '../error.ts';
 import type { Row, StateDatabase } from './database.ts';
-import type { ScanRecord, ScanSummary } from './records.ts';
+import { type Page, type PageQuery, readPage } from './page.ts';
+import { SCAN_TRIGGERS, type ScanRecord, type ScanSummary } from './records.ts';
 import { jsonColumn, readRow, timeColumn, toJsonOrNull } from './rows.ts';
 
 const count = z.int().min(0);
@@ -22,10 +23,13 @@ const ScanRow = z.object({
   id: z.string(),
   vm: z.string(),
   mode: z.enum(['detect', 'contain', 'delete']),
+  dryRun: z.int().transform(Boolean),
+  trigger: z.enum(SCAN_TRIGGERS),
   startedAt: timeColumn,
   finishedAt: timeColumn.exactOptional(),
-  state: z.enum(['running', 'finished', 'failed']),
+  state: z.enum(['running', 'finished', 'failed', 'cancelled']),
   summary: jsonColumn(SummaryColumn).exactOptional(),
+  error: jsonColumn(z.object({ code: z.string(), message: z.string() })).exactOptional(),
 });
 
 const read = (row: Row): ScanRecord => readRow('scans', ScanRow, row);
@@ -38,28 +42,29 @@ export class ScanStore {
     this.database = database;
   }
 
-  begin(scan: Pick<ScanRecord, 'id' | 'vm' | 'mode' | 'startedAt'>): ScanRecord {
-    const { id, vm, mode, startedAt } = scan;
+  begin(scan: Pick<ScanRecord, 'id' | 'vm' | 'mode' | 'dryRun' | 'trigger' | 'startedAt'>): ScanRecord {
     this.database.run(
-      `INSERT INTO scans (id, vm, mode, startedAt, state) VALUES (:id, :vm, :mode, :startedAt, 'running')`,
-      { id, vm, mode, startedAt },
+      `INSERT INTO scans (id, vm, mode, dryRun, trigger, startedAt, state)
+       VALUES (:id, :vm, :mode, :dryRun, :trigger, :startedAt, 'running')`,
+      { ...scan, dryRun: Number(scan.dryRun) },
     );
-    return { id, vm, mode, startedAt, state: 'running' };
+    return { ...scan, state: 'running' };
   }
 
   /** Ends a running scan; gives its record. StoreError `not-found` when it does not run. */
   finish(
     id: string,
     end: {
-      readonly state: 'finished' | 'failed';
+      readonly state: Exclude<ScanRecord['state'], 'running'>;
       readonly finishedAt: number;
       readonly summary?: ScanSummary;
+      readonly error?: ScanRecord['error'];
     },
   ): ScanRecord {
     const changed = this.database.run(
-      `UPDATE scans SET state = :state, finishedAt = :finishedAt, summary = :summary
+      `UPDATE scans SET state = :state, finishedAt = :finishedAt, summary = :summary, error = :error
        WHERE id = :id AND state = 'running'`,
-      { id, state: end.state, finishedAt: end.finishedAt, summary: toJsonOrNull(end.summary) },
+      { id, ...end, summary: toJsonOrNull(end.summary), error: toJsonOrNull(end.error) },
     );
     if (changed === 0) throw new StoreError('not-found', `no scan with the id ${id} is running`);
     return this.get(id);
@@ -70,6 +75,20 @@ export class ScanStore {
     const row = this.database.get('SELECT * FROM scans WHERE id = :id', { id });
     if (!row) throw new StoreError('not-found', `there is no scan with the id ${id}`);
     return read(row);
+  }
+
+  /** The last scan of a guest that came to its end. */
+  lastOf(vm: string): ScanRecord | undefined {
+    const row = this.database.get(
+      `SELECT * FROM scans WHERE vm = :vm AND state = 'finished' ORDER BY startedAt DESC, id LIMIT 1`,
+      { vm },
+    );
+    return row && read(row);
+  }
+
+  /** Newest first. */
+  page(filter: { readonly vm?: string; readonly state?: string }, query: PageQuery): Page<ScanRecord> {
+    return readPage(this.database, { table: 'scans', time: 'startedAt', read }, { ...filter }, query);
   }
 
   /** Newest first. */

@@ -94,10 +94,11 @@ describe('ScanStore', () => {
     suspicious: 0,
     unscanned: { grew: 1 },
   };
+  const asked = { dryRun: false, trigger: 'manual' } as const;
 
   test('begins a scan and ends it once', () => {
     const scans = new ScanStore(database);
-    const begun = scans.begin({ id: 's1', vm: 'v', mode: 'contain', startedAt: 10 });
+    const begun = scans.begin({ id: 's1', vm: 'v', mode: 'contain', startedAt: 10, ...asked });
     expect(scans.get('s1')).toStrictEqual(begun);
     const ended = scans.finish('s1', { state: 'finished', finishedAt: 20, summary });
     expect(ended).toStrictEqual({ ...begun, state: 'finished', finishedAt: 20, summary });
@@ -107,17 +108,39 @@ describe('ScanStore', () => {
 
   test('lists newest first, of one guest or all, and ends what was abandoned', () => {
     const scans = new ScanStore(database);
-    scans.begin({ id: 's1', vm: 'v', mode: 'detect', startedAt: 10 });
-    scans.begin({ id: 's2', vm: 'w', mode: 'detect', startedAt: 20 });
+    scans.begin({ id: 's1', vm: 'v', mode: 'detect', startedAt: 10, ...asked });
+    scans.begin({ id: 's2', vm: 'w', mode: 'detect', startedAt: 20, ...asked });
     expect(scans.list().map(({ id }) => id)).toEqual(['s2', 's1']);
     expect(scans.list({ vm: 'v' }).map(({ id }) => id)).toEqual(['s1']);
     expect(scans.failAbandoned(99)).toBe(2);
     expect(scans.get('s2')).toMatchObject({ state: 'failed', finishedAt: 99 });
   });
 
+  test('keeps what had a scan begin, and why it came to nothing', () => {
+    const scans = new ScanStore(database);
+    scans.begin({ id: 's1', vm: 'v', mode: 'contain', startedAt: 10, dryRun: true, trigger: 'pack' });
+    const error = { code: 'silent', message: 'the guest is silent' };
+    scans.finish('s1', { state: 'failed', finishedAt: 20, error });
+    expect(scans.get('s1')).toMatchObject({ dryRun: true, trigger: 'pack', error });
+  });
+
+  test('gives pages, newest first, until there is nothing left', () => {
+    const scans = new ScanStore(database);
+    for (const [index, vm] of ['v', 'w', 'v', 'v', 'v'].entries()) {
+      scans.begin({ id: `s${index}`, vm, mode: 'detect', startedAt: 10 + (index >> 1), ...asked });
+    }
+    const first = scans.page({ vm: 'v' }, { limit: 2 });
+    expect(first.items.map(({ id }) => id)).toEqual(['s4', 's3']);
+    const second = scans.page({ vm: 'v' }, { limit: 2, before: first.next ?? '' });
+    expect(second.items.map(({ id }) => id)).toEqual(['s2', 's0']);
+    expect(second.next).toBeUndefined();
+    expect(scans.page({}, { limit: 10 }).items).toHaveLength(5);
+    expect(() => scans.page({}, { limit: 10, before: "1'; DROP TABLE scans" })).toThrow(notFound);
+  });
+
   test('does not hand out a damaged row', () => {
     const scans = new ScanStore(database);
-    scans.begin({ id: 's1', vm: 'v', mode: 'detect', startedAt: 10 });
+    scans.begin({ id: 's1', vm: 'v', mode: 'detect', startedAt: 10, ...asked });
     database.run(`UPDATE scans SET mode = 'destroy'`);
     expect(() => scans.get('s1')).toThrow(corrupt);
   });

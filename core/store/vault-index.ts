@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { FileState, sha256, wireBytes } from '../../protocol/index.ts';
 import { StoreError } from '../error.ts';
 import type { Row, StateDatabase } from './database.ts';
+import { type Page, type PageQuery, readPage } from './page.ts';
 import type { VaultRecord } from './records.ts';
 import { jsonColumn, readRow, timeColumn, toJsonOrNull } from './rows.ts';
 
@@ -57,6 +58,11 @@ export class VaultIndex {
   ofAction(action: string): VaultRecord | undefined {
     const row = this.database.get('SELECT * FROM vault WHERE action = :action', { action });
     return row && read(row);
+  }
+
+  /** Newest first. */
+  page(filter: { readonly vm?: string }, query: PageQuery): Page<VaultRecord> {
+    return readPage(this.database, { table: 'vault', time: 'at', read }, { ...filter }, query);
   }
 
   /** Newest first. */

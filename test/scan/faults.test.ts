@@ -102,7 +102,7 @@ describe('a scan that is cancelled', () => {
       code: 'cancelled',
     });
     const { scans, findings, actions } = engine.kept();
-    expect(scans).toMatchObject([{ state: 'failed' }]);
+    expect(scans).toMatchObject([{ state: 'cancelled' }]);
     expect(findings).toHaveLength(2);
     expect(actions).toHaveLength(1);
     expect(engine.events.at(-1)).toMatchObject({ class_uid: 6007, activity_id: 3 });

@@ -10,9 +10,8 @@ import {
   type Plugin,
   type Remediation,
 } from '../../core/api/index.ts';
-import { defaults, type Settings } from '../../core/config/index.ts';
+import { defaults, LiveSettings, type Settings } from '../../core/config/index.ts';
 import { ActionExecutor } from '../../core/control/execute.ts';
-import { NeverTouch } from '../../core/control/never-touch.ts';
 import { Vault } from '../../core/control/vault.ts';
 import type { EventSink, OcsfEvent } from '../../core/events/sink.ts';
 import { PluginRegistry } from '../../core/plugin/registry.ts';
@@ -116,7 +115,7 @@ export class ScriptedScan implements AsyncDisposable {
     new VmStore(this.database).save(this.guest.vm);
     const { domain } = this.guest;
     const run = new ScanRun(
-      ...([this.guest, new NeverTouch(), this.settings, this.plugins, this.spool, this.executor] as const),
+      ...([this.guest, new LiveSettings(this.settings), this.plugins, this.spool, this.executor] as const),
       ...([
         this.scans,
         this.findings,

@@ -7,6 +7,7 @@ import {
   type ContentRecord,
   type ContentRequest,
   decodeBytes,
+  type Features,
   INSTRUCTION_NAMES,
   type InstructionName,
   type InventoryLine,
@@ -65,9 +66,11 @@ export class ScriptedSession implements GuestSession {
   readonly claims: number[] = [];
   readonly commands: SealedInstruction[] = [];
   private readonly script: Script;
+  private readonly features: Features;
 
-  constructor(script: Script) {
+  constructor(script: Script, features: Features) {
     this.script = script;
+    this.features = features;
   }
 
   async *listFiles(
@@ -141,7 +144,7 @@ export class ScriptedSession implements GuestSession {
     return (await this.script.send?.(sealed)) ?? { code: 'done' };
   }
 
-  readonly queryFeatures = (): Promise<never> => Promise.reject(new Error('not scripted'));
+  readonly queryFeatures = async (): Promise<Features> => this.features;
   readonly stage = (): Promise<never> => Promise.reject(new Error('not scripted'));
   readonly grant = async (): Promise<void> => undefined;
   readonly close = async (): Promise<void> => undefined;
@@ -155,12 +158,13 @@ export function connected(
   const { instructions = INSTRUCTION_NAMES, fileSystem = 'ext4' } = script;
   const record = { ...vm(), id, name: id };
   if (!record.features) throw new TypeError('the record has features');
-  const told = { ...record.features['x-lazaret'], fileSystems: [{ path: '/', type: fileSystem }] };
+  const own = { ...record.features['x-lazaret'], fileSystems: [{ path: '/', type: fileSystem }] };
+  const features = { ...record.features, 'x-lazaret': own };
   return {
     domain: record,
     vm: record,
-    session: new ScriptedSession(script),
-    features: { ...record.features, 'x-lazaret': told },
+    session: new ScriptedSession(script, features),
+    features,
     instructionSet: { id: 'set', instructions, withheld: [] },
   };
 }
