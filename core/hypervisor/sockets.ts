@@ -3,15 +3,40 @@ import { createHash } from 'node:crypto';
 import { basename, extname, resolve } from 'node:path';
 import type { Domain } from '../channel/session.ts';
 import type { Settings } from '../config/index.ts';
-import type { HypervisorPort } from './port.ts';
+import type { HypervisorPort, ReachableDomain } from './port.ts';
 
-/** The guests that the configuration lists. */
-export function configuredSockets(vms: Settings['vms']): HypervisorPort {
-  const domains = vms.map(({ name, socket, uuid }): Domain => {
-    const path = resolve(socket);
-    return { id: uuid ?? idOfSocket(path), name, socket: path, ...(uuid !== undefined && { uuid }) };
-  });
-  return { listDomains: async () => domains };
+/** Guests with nothing behind them but a socket: nobody tells when they start, stop or open their port. */
+export interface SocketsPort extends HypervisorPort {
+  listDomains(): Promise<readonly ReachableDomain[]>;
+}
+
+/** The guests that the configuration lists; they never change. */
+export function configuredSockets(vms: Settings['vms']): SocketsPort {
+  const since = new Date();
+  const domains = vms.map(({ name, socket, uuid }) => socketDomain(socket, { name, uuid }));
+  return {
+    status: { state: 'connected', since },
+    listDomains: async () => domains,
+    watch: () => ({ [Symbol.dispose]: () => undefined }),
+    close: async () => undefined,
+  };
+}
+
+/** What is known of a guest by its socket. */
+export function socketDomain(
+  path: string,
+  { name, uuid, generation = 1 }: { name?: string; uuid?: string | undefined; generation?: number },
+): ReachableDomain {
+  const bare = bareSocket(path, name);
+  return {
+    ...bare,
+    ...(uuid !== undefined && { id: uuid, uuid }),
+    state: 'unknown',
+    port: 'unknown',
+    generation,
+    persistent: true,
+    metadata: [],
+  };
 }
 
 /** One guest by its socket alone; it is called as its socket's file unless named. */
