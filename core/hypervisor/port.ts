@@ -1,4 +1,5 @@
 import type { Domain } from '../channel/session.ts';
+import type { HypervisorError } from './error.ts';
 
 /** `off` is defined but not running; `suspended` sleeps by its own wish (S3); `unknown` where nobody tells. */
 export type DomainState = 'running' | 'paused' | 'off' | 'crashed' | 'suspended' | 'unknown';
@@ -27,6 +28,8 @@ export interface HostDomain extends Omit<Domain, 'socket'> {
   readonly description?: string;
   /** What the domain's `<metadata>` says, for selection: by namespace. Empty where there is none. */
   readonly metadata: readonly DomainMetadata[];
+  /** Why its channel cannot be used: `port-in-use` or `unreadable-xml`. */
+  readonly fault?: HypervisorError;
 }
 
 /** One element below `<metadata>`. */

@@ -1,0 +1,177 @@
+/**
+ * What is known of all domains, and what changed. libvirt's events say that something happened to a domain, and
+ * come with how it is by then; lists say how all are. Whichever is first tells of a change, the other adds nothing:
+ * a start is known by its run id, which libvirt counts up.
+ * Source: https://libvirt.org/html/libvirt-libvirt-domain.html#virDomainEventType
+ */
+import { HypervisorError } from '../error.ts';
+import type { DomainChangeKind, HostDomain } from '../port.ts';
+import type { DomainFacts, EventMessage } from './messages.ts';
+
+/** `virDomainEventType`, where what it says cannot be seen in the facts. */
+const [STARTED, SUSPENDED, RESUMED, STOPPED] = [2, 3, 4, 5];
+/** Their detail for a return to a snapshot. */
+const FROM_SNAPSHOT = new Map([
+  [STARTED, 3],
+  [SUSPENDED, 5],
+  [RESUMED, 2],
+  [STOPPED, 6],
+]);
+const [STOPPED_CRASHED, STOPPED_FAILED] = [2, 5];
+
+export interface Change {
+  readonly kind: DomainChangeKind;
+  readonly domain: HostDomain;
+}
+
+interface Known {
+  readonly facts: DomainFacts;
+  readonly generation: number;
+}
+
+export class Domains {
+  private readonly known = new Map<string, Known>();
+
+  /** By name. */
+  all(): HostDomain[] {
+    return [...this.known.values()]
+      .map(toDomain)
+      .sort((one, other) => (one.name < other.name ? -1 : Number(one.name > other.name)));
+  }
+
+  get(uuid: string): HostDomain | undefined {
+    const known = this.known.get(uuid);
+    return known && toDomain(known);
+  }
+
+  /** All that there are, after a time in which nothing was told. */
+  replaceAll(all: readonly DomainFacts[]): Change[] {
+    const there = new Set(all.map(({ uuid }) => uuid));
+    const gone = [...this.known.keys()].filter((uuid) => !there.has(uuid));
+    return [
+      ...gone.flatMap((uuid) => this.remove(uuid)),
+      ...all.flatMap((facts) => this.see(facts, { afterGap: true })),
+    ];
+  }
+
+  /** Whether all that are known to run are among them. */
+  hasAllRunning(active: readonly DomainFacts[]): boolean {
+    const running = new Set(active.map(({ uuid }) => uuid));
+    return [...this.known.values()].every(
+      ({ facts }) => facts.runId === undefined || running.has(facts.uuid),
+    );
+  }
+
+  see(facts: DomainFacts, { afterGap = false, crashed = false } = {}): Change[] {
+    const before = this.known.get(facts.uuid);
+    if (before === undefined) return this.record(['defined'], facts, 1);
+    const kinds = difference(before.facts, facts, { afterGap, crashed });
+    return this.record(kinds, facts, before.generation + Number(kinds.includes('started')));
+  }
+
+  take(event: EventMessage): Change[] {
+    const { facts, uuid } = event;
+    if (facts === undefined) return this.remove(uuid);
+    const before = this.known.get(uuid);
+    const crashed = isCrash(event);
+    const changes = this.see(facts, { crashed });
+    const hidden = hiddenKind(event, before?.facts, facts);
+    if (hidden === undefined) return changes;
+    const generation = (this.known.get(uuid)?.generation ?? 0) + 1;
+    const superseded = ({ kind }: Change) => hidden === 'reverted' && kind !== 'defined';
+    return [...changes.filter((change) => !superseded(change)), ...this.record([hidden], facts, generation)];
+  }
+
+  remove(uuid: string): Change[] {
+    const known = this.known.get(uuid);
+    if (known === undefined) return [];
+    this.known.delete(uuid);
+    const { socket: _, runId: __, ...rest } = known.facts;
+    const kinds: DomainChangeKind[] =
+      known.facts.runId === undefined ? ['undefined'] : ['stopped', 'undefined'];
+    const domain = toDomain({ ...known, facts: { ...rest, state: 'off' } });
+    return kinds.map((kind) => ({ kind, domain }));
+  }
+
+  private record(kinds: readonly DomainChangeKind[], facts: DomainFacts, generation: number): Change[] {
+    const known = { facts, generation };
+    this.known.set(facts.uuid, known);
+    const domain = toDomain(known);
+    return kinds.map((kind) => ({ kind, domain }));
+  }
+}
+
+/** What can be seen by comparing. */
+function difference(
+  before: DomainFacts,
+  now: DomainFacts,
+  { afterGap, crashed }: { afterGap: boolean; crashed: boolean },
+): DomainChangeKind[] {
+  const kinds: DomainChangeKind[] = [];
+  const run = runChange(before, now, afterGap);
+  if (run === 'stopped') kinds.push(crashed || now.state === 'crashed' ? 'crashed' : 'stopped');
+  else if (run === 'started') kinds.push('started');
+  else if (before.state !== now.state) kinds.push(...stateChange(now));
+  if (words(before) !== words(now)) kinds.push('redefined');
+  if (before.socket !== now.socket || before.port !== now.port || before.socketMade !== now.socketMade) {
+    if (run === undefined) kinds.push('port');
+  }
+  return kinds;
+}
+
+function runChange(
+  before: DomainFacts,
+  now: DomainFacts,
+  afterGap: boolean,
+): 'started' | 'stopped' | undefined {
+  if (now.runId === undefined) return before.runId === undefined ? undefined : 'stopped';
+  if (now.runId !== before.runId) return 'started';
+  // A libvirtd that was restarted counts anew; a guest that was started anew has another socket.
+  const made = [before.socketMade, now.socketMade];
+  return afterGap && !made.includes(undefined) && made[0] !== made[1] ? 'started' : undefined;
+}
+
+function stateChange({ state }: DomainFacts): DomainChangeKind[] {
+  if (state === 'paused' || state === 'suspended') return ['paused'];
+  if (state === 'crashed') return ['crashed'];
+  return state === 'running' ? ['resumed'] : [];
+}
+
+const words = ({ name, title, description, metadata, persistent, fault }: DomainFacts): string =>
+  JSON.stringify([name, title, description, metadata, persistent, fault]);
+
+function isCrash(event: EventMessage): boolean {
+  if (event.event !== 'lifecycle' || event.type !== STOPPED) return false;
+  return event.detail === STOPPED_CRASHED || event.detail === STOPPED_FAILED;
+}
+
+/** What happened that the facts do not show: a start that is over already, a reboot, a return to a snapshot. */
+function hiddenKind(
+  event: EventMessage,
+  before: DomainFacts | undefined,
+  now: DomainFacts,
+): DomainChangeKind | undefined {
+  if (event.event === 'rebooted') return 'rebooted';
+  if (event.event !== 'lifecycle') return undefined;
+  if (FROM_SNAPSHOT.get(event.type) === event.detail) return 'reverted';
+  if (event.type !== STARTED) return undefined;
+  return before === undefined || now.runId === undefined ? 'started' : undefined;
+}
+
+function toDomain({ facts, generation }: Known): HostDomain {
+  const { uuid, name, state, persistent, title, description, metadata, socket, port, fault } = facts;
+  return {
+    id: uuid,
+    uuid,
+    name,
+    state,
+    port,
+    persistent,
+    generation,
+    metadata,
+    ...(socket !== undefined && { socket }),
+    ...(title !== undefined && { title }),
+    ...(description !== undefined && { description }),
+    ...(fault && { fault: new HypervisorError(fault.code, fault.message) }),
+  };
+}
