@@ -27,7 +27,17 @@ export interface Change {
 interface Known {
   readonly facts: DomainFacts;
   readonly generation: number;
+  readonly revert?: Revert;
 }
+
+/** One return to a snapshot tells of itself up to three times, each time with another type of event. */
+interface Revert {
+  readonly runId: number | undefined;
+  readonly types: readonly number[];
+  /** Milliseconds of a clock that only goes forward. */
+  readonly at: number;
+}
+const ONE_REVERT_MS = 5000;
 
 export class Domains {
   private readonly known = new Map<string, Known>();
@@ -73,13 +83,28 @@ export class Domains {
     const { facts, uuid } = event;
     if (facts === undefined) return this.remove(uuid);
     const before = this.known.get(uuid);
-    const crashed = isCrash(event);
-    const changes = this.see(facts, { crashed });
+    const changes = this.see(facts, { crashed: isCrash(event) });
+    if (isRevert(event)) return this.revert(event.type, facts, { before, changes });
     const hidden = hiddenKind(event, before?.facts, facts);
     if (hidden === undefined) return changes;
-    const generation = (this.known.get(uuid)?.generation ?? 0) + 1;
-    const superseded = ({ kind }: Change) => hidden === 'reverted' && kind !== 'defined';
-    return [...changes.filter((change) => !superseded(change)), ...this.record([hidden], facts, generation)];
+    return [...changes, ...this.record([hidden], facts, this.generationOf(uuid) + 1)];
+  }
+
+  private revert(
+    type: number,
+    facts: DomainFacts,
+    { before, changes }: { before: Known | undefined; changes: Change[] },
+  ): Change[] {
+    const same = before?.revert && isSameRevert(before.revert, type, facts) ? before.revert : undefined;
+    const types = [...(same?.types ?? []), type];
+    const revert = { runId: facts.runId, types, at: performance.now() };
+    const generation = this.generationOf(facts.uuid) + Number(same === undefined);
+    const told = this.record(same ? [] : ['reverted'], facts, generation, revert);
+    return same ? changes : [...changes.filter(({ kind }) => kind === 'defined'), ...told];
+  }
+
+  private generationOf(uuid: string): number {
+    return this.known.get(uuid)?.generation ?? 0;
   }
 
   remove(uuid: string): Change[] {
@@ -93,8 +118,13 @@ export class Domains {
     return kinds.map((kind) => ({ kind, domain }));
   }
 
-  private record(kinds: readonly DomainChangeKind[], facts: DomainFacts, generation: number): Change[] {
-    const known = { facts, generation };
+  private record(
+    kinds: readonly DomainChangeKind[],
+    facts: DomainFacts,
+    generation: number,
+    revert = this.known.get(facts.uuid)?.revert,
+  ): Change[] {
+    const known = { facts, generation, ...(revert && { revert }) };
     this.known.set(facts.uuid, known);
     const domain = toDomain(known);
     return kinds.map((kind) => ({ kind, domain }));
@@ -113,11 +143,13 @@ function difference(
   else if (run === 'started') kinds.push('started');
   else if (before.state !== now.state) kinds.push(...stateChange(now));
   if (words(before) !== words(now)) kinds.push('redefined');
-  if (before.socket !== now.socket || before.port !== now.port || before.socketMade !== now.socketMade) {
-    if (run === undefined) kinds.push('port');
-  }
+  const portChanged = before.socket !== now.socket || before.port !== now.port || isOtherSocket(before, now);
+  if (run === undefined && portChanged) kinds.push('port');
   return kinds;
 }
+
+const isOtherSocket = (before: DomainFacts, now: DomainFacts): boolean =>
+  before.socketMade !== undefined && now.socketMade !== undefined && before.socketMade !== now.socketMade;
 
 function runChange(
   before: DomainFacts,
@@ -127,8 +159,7 @@ function runChange(
   if (now.runId === undefined) return before.runId === undefined ? undefined : 'stopped';
   if (now.runId !== before.runId) return 'started';
   // A libvirtd that was restarted counts anew; a guest that was started anew has another socket.
-  const made = [before.socketMade, now.socketMade];
-  return afterGap && !made.includes(undefined) && made[0] !== made[1] ? 'started' : undefined;
+  return afterGap && isOtherSocket(before, now) ? 'started' : undefined;
 }
 
 function stateChange({ state }: DomainFacts): DomainChangeKind[] {
@@ -145,7 +176,14 @@ function isCrash(event: EventMessage): boolean {
   return event.detail === STOPPED_CRASHED || event.detail === STOPPED_FAILED;
 }
 
-/** What happened that the facts do not show: a start that is over already, a reboot, a return to a snapshot. */
+function isRevert(event: EventMessage): event is EventMessage & { event: 'lifecycle' } {
+  return event.event === 'lifecycle' && FROM_SNAPSHOT.get(event.type) === event.detail;
+}
+
+const isSameRevert = ({ runId, types, at }: Revert, type: number, now: DomainFacts): boolean =>
+  runId === now.runId && !types.includes(type) && performance.now() - at < ONE_REVERT_MS;
+
+/** What happened that the facts do not show: a start that is over already, a reboot. */
 function hiddenKind(
   event: EventMessage,
   before: DomainFacts | undefined,
@@ -153,7 +191,6 @@ function hiddenKind(
 ): DomainChangeKind | undefined {
   if (event.event === 'rebooted') return 'rebooted';
   if (event.event !== 'lifecycle') return undefined;
-  if (FROM_SNAPSHOT.get(event.type) === event.detail) return 'reverted';
   if (event.type !== STARTED) return undefined;
   return before === undefined || now.runId === undefined ? 'started' : undefined;
 }

@@ -63,12 +63,14 @@ export class Inspector {
   private facts(domain: native.Pointer): DomainFacts {
     const uuid = native.domainUuid(domain);
     const read = this.read(uuid, native.domainXml(domain, XML_LIVE));
-    const runId = native.domainId(domain);
+    const state = STATES[native.domainState(domain)] ?? 'unknown';
+    // One that is being taken down still has a run id.
+    const runId = state === 'off' ? undefined : native.domainId(domain);
     return {
       uuid,
       name: native.domainName(domain) ?? uuid,
       ...(runId !== undefined && { runId }),
-      state: STATES[native.domainState(domain)] ?? 'unknown',
+      state,
       persistent: native.isPersistent(domain) === 1,
       ...(read instanceof Failure ? unread(read) : readable(read, runId !== undefined)),
     };

@@ -63,7 +63,7 @@ export class LibvirtProcess {
     this.child.stderr.setEncoding('utf8').on('data', (text: string) => {
       this.stderr = (this.stderr + text).slice(-KEPT_STDERR);
     });
-    createInterface({ input: this.child.stdout }).on('line', (line) => this.take(JSON.parse(line)));
+    createInterface({ input: this.child.stdout }).on('line', (line) => this.read(line));
   }
 
   /**
@@ -91,8 +91,18 @@ export class LibvirtProcess {
     await this.gone;
   }
 
-  private take(message: Message): void {
+  private read(line: string): void {
     if (this.reason) return;
+    try {
+      this.take(JSON.parse(line));
+    } catch (cause) {
+      if (!(cause instanceof SyntaxError)) throw cause;
+      const message = `the process that speaks to libvirt said what is none of its messages: ${displayText(line.slice(0, 200))}`;
+      this.finish(new HypervisorError('connection-failed', message, { cause }));
+    }
+  }
+
+  private take(message: Message): void {
     if ('id' in message) this.settle(message);
     else if (message.event === 'disconnected') this.finish(errorOf(message.fault));
     else this.onEvent(message);
