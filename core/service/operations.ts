@@ -1,0 +1,111 @@
+import type { WireBytes } from '../../protocol/index.ts';
+import type { Mode } from '../api/index.ts';
+import type { ActionRecord, FindingRecord, VaultRecord } from '../store/records.ts';
+import type {
+  EnrolmentView,
+  HealthView,
+  PackChangeView,
+  PackView,
+  Page,
+  PatchReportView,
+  ReloadView,
+  SCAN_STATES,
+  ScanEvent,
+  ScanView,
+  TokenView,
+  VmView,
+} from './views.ts';
+
+/** `start` to `resume` change the VM; `attach` and `detach` its channel. `stop` asks the guest, `destroy` does not. */
+export const POWER_VERBS = ['start', 'stop', 'destroy', 'pause', 'resume', 'attach', 'detach'] as const;
+export type PowerVerb = (typeof POWER_VERBS)[number];
+
+export interface ScanOrder {
+  /** Name or id. */
+  readonly vm: string;
+  /** Default: the whole guest. */
+  readonly roots?: readonly WireBytes[];
+  /** Default: as policy has it. */
+  readonly mode?: Mode;
+  readonly dryRun?: boolean;
+  /** Look at everything, whatever is known from before. */
+  readonly fresh?: boolean;
+}
+
+/** Some of many, newest first. */
+export interface PageQuery {
+  readonly limit: number;
+  /** The `next` of the page before. */
+  readonly before?: string;
+}
+
+export interface ScanQuery extends PageQuery {
+  /** Name or id. */
+  readonly vm?: string;
+  readonly state?: (typeof SCAN_STATES)[number];
+}
+
+export interface VmQuery extends PageQuery {
+  /** Name or id. */
+  readonly vm?: string;
+}
+
+export interface PatchOrder {
+  readonly vm: string;
+  /** The text of the bundle. */
+  readonly bundle: string;
+  readonly dryRun: boolean;
+}
+
+/**
+ * What the daemon does for others: for the API, and through it for the command line. Every method rejects with
+ * CodedError. A VM is named by its name or its id. What was begun is finished, whether or not the caller still waits.
+ */
+export interface Operations {
+  vms(): Promise<readonly VmView[]>;
+  vm(nameOrId: string): Promise<VmView>;
+  /** Resolves when the VM is in the state that was asked for, as far as its hypervisor tells. */
+  power(vm: string, verb: PowerVerb): Promise<VmView>;
+  snapshot(vm: string, name: string): Promise<VmView>;
+  revert(vm: string, name: string): Promise<VmView>;
+
+  /** Resolves at once, with the scan queued. */
+  startScan(order: ScanOrder): Promise<ScanView>;
+  scans(query: ScanQuery): Promise<Page<ScanView>>;
+  scan(id: string): Promise<ScanView>;
+  /** Resolves when it was told to end; `wrong-state` when it has ended already. */
+  cancelScan(id: string): Promise<ScanView>;
+  /**
+   * From now on (its progress at once) until it has ended; of one that has ended, that alone. Events that came before
+   * are not told again. An abort ends the following, not the scan. A slow reader is not waited for: the progress that
+   * it missed is left out, the events that wait for it are bounded by who reads.
+   */
+  followScan(id: string, signal: AbortSignal): AsyncIterable<ScanEvent>;
+
+  findings(query: VmQuery): Promise<Page<FindingRecord>>;
+  actions(query: VmQuery): Promise<Page<ActionRecord>>;
+
+  quarantine(query: VmQuery): Promise<Page<VaultRecord>>;
+  restore(id: string): Promise<void>;
+  purge(id: string): Promise<void>;
+
+  packs(): Promise<readonly PackView[]>;
+  /** `path`: an archive on this host, which the caller removes afterwards. */
+  installPack(path: string): Promise<PackChangeView>;
+  rollbackPack(vendor: string, id: string): Promise<PackChangeView>;
+
+  applyPatch(order: PatchOrder): Promise<PatchReportView>;
+
+  createToken(vm: string): Promise<TokenView>;
+  pendingEnrolments(): Promise<readonly EnrolmentView[]>;
+  /** Pins the key of this fingerprint: the one that somebody compared, not the one that is waiting by then. */
+  acceptEnrolment(vm: string, fingerprint: string): Promise<void>;
+  /** Forgets the pinned key, so that the VM enrols again. */
+  resetEnrolment(vm: string): Promise<void>;
+
+  /** Reads the configuration again; one with errors is refused whole (ConfigError) and the old one stays. */
+  reload(): Promise<ReloadView>;
+  health(): Promise<HealthView>;
+  /** In the text format of Prometheus. */
+  metrics(): Promise<string>;
+}
