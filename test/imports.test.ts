@@ -11,7 +11,7 @@ const ROOT = path.join(import.meta.dirname, '..');
 const SOURCES = ['protocol', 'core', 'plugins', 'testkit', 'agent', 'demo', 'bench', 'test'];
 const COMPOSITION_ROOT = 'core/container.ts';
 /** Tests, and what only tests run. */
-const TESTING = /\.test\.ts$|\.suite\.ts$|\.child\.ts$|^test\/|^agent\/testing\//;
+const TESTING = /\.test\.ts$|\.suite\.ts$|\.child\.ts$|^test\/|^(agent|core\/service)\/testing\//;
 
 interface Import {
   readonly from: string;

@@ -36,3 +36,6 @@ export type ApiErrorCode =
 
 /** A request was refused before anything was asked of the daemon, or could not be answered. */
 export class ApiError extends CodedError<ApiErrorCode> {}
+
+/** What a running daemon answered that it cannot do: `code` is of its lists, which may be longer than ours. */
+export class DaemonError extends CodedError {}

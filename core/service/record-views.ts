@@ -23,6 +23,9 @@ import {
   type VmRecord,
 } from '../store/records.ts';
 
+/** Schemas by the names that they have in the OpenAPI document. */
+export const VIEWS = z.registry<{ id: string; description?: string }>();
+
 export const count = z.int().min(0);
 /** Milliseconds since 1970. */
 export const time = z.int();
@@ -40,7 +43,7 @@ export const ScanProgressView: z.ZodType<ScanProgress> = z
     found: count,
     unscanned: count,
   })
-  .meta({ id: 'ScanProgressView' });
+  .register(VIEWS, { id: 'ScanProgressView' });
 
 export const ScanSummaryView: z.ZodType<ScanSummary> = z
   .object({
@@ -53,7 +56,7 @@ export const ScanSummaryView: z.ZodType<ScanSummary> = z
     suspicious: count,
     unscanned: z.record(z.string(), count),
   })
-  .meta({ id: 'ScanSummaryView' });
+  .register(VIEWS, { id: 'ScanSummaryView' });
 
 const FindingSubjectView = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('file'), path: wireBytes, sha256, size: count }),
@@ -89,7 +92,7 @@ export const FindingView: z.ZodType<FindingRecord> = z
     response: z.enum(RESPONSES),
     reason: z.string().exactOptional(),
   })
-  .meta({ id: 'FindingView' });
+  .register(VIEWS, { id: 'FindingView' });
 
 const InstructionView = z.discriminatedUnion('name', [
   z.object({ name: z.literal('stop:process'), target: TARGETS['stop:process'] }),
@@ -112,7 +115,7 @@ export const ActionView: z.ZodType<ActionRecord> = z
     outcome: Outcome.exactOptional(),
     outcomeAt: time.exactOptional(),
   })
-  .meta({ id: 'ActionView' });
+  .register(VIEWS, { id: 'ActionView' });
 
 export const QuarantineView: z.ZodType<VaultRecord> = z
   .object({
@@ -127,7 +130,7 @@ export const QuarantineView: z.ZodType<VaultRecord> = z
     status: z.enum(['arriving', 'held', 'restored', 'purged']),
     at: time,
   })
-  .meta({ id: 'QuarantineView' });
+  .register(VIEWS, { id: 'QuarantineView' });
 
 export const PackVersionView: z.ZodType<PackVersion> = z
   .object({
@@ -137,7 +140,7 @@ export const PackVersionView: z.ZodType<PackVersion> = z
     expires: z.string(),
     signatures: z.int(),
   })
-  .meta({ id: 'PackVersionView' });
+  .register(VIEWS, { id: 'PackVersionView' });
 
 const InstructionSetView = z.object({
   id: z.string(),
@@ -163,7 +166,7 @@ const VmRecordView: z.ZodType<VmRecord> = z
     features: Features.exactOptional(),
     instructionSet: InstructionSetView.exactOptional(),
   })
-  .meta({ id: 'VmRecordView' });
+  .register(VIEWS, { id: 'VmRecordView' });
 
 const ScanRecordView: z.ZodType<ScanRecord> = z
   .object({
@@ -175,7 +178,7 @@ const ScanRecordView: z.ZodType<ScanRecord> = z
     state: z.enum(['running', 'finished', 'failed']),
     summary: ScanSummaryView.exactOptional(),
   })
-  .meta({ id: 'ScanRecordView' });
+  .register(VIEWS, { id: 'ScanRecordView' });
 
 const stage = z.enum(STAGES);
 const StepView = z.discriminatedUnion('instruction', [
@@ -211,4 +214,4 @@ export const ScanReportView: z.ZodType<ScanReport> = z
     problems: z.array(ProblemView),
     plan: PlanView,
   })
-  .meta({ id: 'ScanReportView' });
+  .register(VIEWS, { id: 'ScanReportView' });

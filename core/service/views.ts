@@ -15,6 +15,7 @@ import {
   ScanReportView,
   ScanSummaryView,
   time,
+  VIEWS,
 } from './record-views.ts';
 
 export {
@@ -25,14 +26,17 @@ export {
   ScanProgressView,
   ScanReportView,
   ScanSummaryView,
+  VIEWS,
 } from './record-views.ts';
 
 /** An error as callers get it. `code` is from a closed list, `message` says what to do. */
-export const ErrorView = z.object({ code: z.string(), message: z.string() }).meta({ id: 'ErrorView' });
+export const ErrorView = z
+  .object({ code: z.string(), message: z.string() })
+  .register(VIEWS, { id: 'ErrorView' });
 export type ErrorView = z.output<typeof ErrorView>;
 
 /** A VM where something else is told of. */
-export const VmName = z.object({ id: z.string(), name: z.string() }).meta({ id: 'VmName' });
+export const VmName = z.object({ id: z.string(), name: z.string() }).register(VIEWS, { id: 'VmName' });
 export type VmName = z.output<typeof VmName>;
 
 export const POWER_STATES = ['running', 'paused', 'off', 'unknown'] as const;
@@ -48,7 +52,7 @@ export const ConnectionView = z
     /** Why it is not connected. */
     error: ErrorView.exactOptional(),
   })
-  .meta({ id: 'ConnectionView' });
+  .register(VIEWS, { id: 'ConnectionView' });
 export type ConnectionView = z.output<typeof ConnectionView>;
 
 export const SCAN_STATES = ['queued', 'running', 'finished', 'failed', 'cancelled'] as const;
@@ -71,7 +75,7 @@ export const ScanView = z
     summary: ScanSummaryView.exactOptional(),
     error: ErrorView.exactOptional(),
   })
-  .meta({ id: 'ScanView' });
+  .register(VIEWS, { id: 'ScanView' });
 export type ScanView = z.output<typeof ScanView>;
 
 export const VmView = z
@@ -95,13 +99,13 @@ export const VmView = z
     /** When the schedule has the next one begin. */
     nextScan: time.exactOptional(),
   })
-  .meta({ id: 'VmView' });
+  .register(VIEWS, { id: 'VmView' });
 export type VmView = z.output<typeof VmView>;
 
 /** An OCSF event, version 1.6.0. */
 export const OcsfView = z
   .looseObject({ class_uid: z.number(), activity_id: z.number(), time: z.number() })
-  .meta({ id: 'OcsfView' });
+  .register(VIEWS, { id: 'OcsfView' });
 
 /** What becomes of a scan that is followed; `ended` is the last one. */
 export const ScanEvent = z
@@ -115,7 +119,7 @@ export const ScanEvent = z
       report: ScanReportView.exactOptional(),
     }),
   ])
-  .meta({ id: 'ScanEvent' });
+  .register(VIEWS, { id: 'ScanEvent' });
 export type ScanEvent = z.output<typeof ScanEvent>;
 
 /** A version in use, and what it took the place of. */
@@ -126,7 +130,7 @@ export const PackChangeView = z
     active: PackVersionView,
     before: PackVersionView.exactOptional(),
   })
-  .meta({ id: 'PackChangeView' });
+  .register(VIEWS, { id: 'PackChangeView' });
 export type PackChangeView = z.output<typeof PackChangeView>;
 
 export const PackView = z
@@ -140,7 +144,7 @@ export const PackView = z
     /** What is wrong with it, such as a damaged file or its age. */
     problems: z.array(z.string()),
   })
-  .meta({ id: 'PackView' });
+  .register(VIEWS, { id: 'PackView' });
 export type PackView = z.output<typeof PackView>;
 
 export const PatchReportView = z
@@ -153,11 +157,13 @@ export const PatchReportView = z
     changes: z.array(z.object({ path: z.string(), does: z.enum(['create', 'replace', 'remove']) })),
     actions: z.array(z.string()),
   })
-  .meta({ id: 'PatchReportView' });
+  .register(VIEWS, { id: 'PatchReportView' });
 export type PatchReportView = z.output<typeof PatchReportView>;
 
 /** A one-time token that lets one agent enrol as this VM. It is told once, and kept by its digest alone. */
-export const TokenView = z.object({ vm: VmName, token: z.string(), expires: time }).meta({ id: 'TokenView' });
+export const TokenView = z
+  .object({ vm: VmName, token: z.string(), expires: time })
+  .register(VIEWS, { id: 'TokenView' });
 export type TokenView = z.output<typeof TokenView>;
 
 /** An agent that waits for somebody to accept its key. */
@@ -170,18 +176,18 @@ export const EnrolmentView = z
     firstSeen: time,
     lastSeen: time,
   })
-  .meta({ id: 'EnrolmentView' });
+  .register(VIEWS, { id: 'EnrolmentView' });
 export type EnrolmentView = z.output<typeof EnrolmentView>;
 
 export const HealthView = z
   .object({ live: z.boolean(), ready: z.boolean(), reasons: z.array(z.string()) })
-  .meta({ id: 'HealthView' });
+  .register(VIEWS, { id: 'HealthView' });
 export type HealthView = z.output<typeof HealthView>;
 
 /** What was read anew. */
 export const ReloadView = z
   .object({ files: z.array(z.string()), problems: z.array(z.string()), vms: count })
-  .meta({ id: 'ReloadView' });
+  .register(VIEWS, { id: 'ReloadView' });
 export type ReloadView = z.output<typeof ReloadView>;
 
 /** Some of many, newest first; `next` goes into the next question as `before`, and is absent at the end. */

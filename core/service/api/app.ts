@@ -1,0 +1,193 @@
+/** One server of the API, for one socket: hooks that every request passes, then the routes. */
+import type { Socket } from 'node:net';
+import type { TlsOptions } from 'node:tls';
+import rateLimit from '@fastify/rate-limit';
+import swagger from '@fastify/swagger';
+import fastify, { type FastifyInstance, type FastifyRequest, type FastifyServerOptions } from 'fastify';
+import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
+import { ApiError } from '../error.ts';
+import type { Operations } from '../operations.ts';
+import { ACCESS, type Identity, isPrivileged, mayUse, type RouteKey } from './access.ts';
+import type { Audit, RequestFacts } from './audit.ts';
+import type { Authenticate } from './authenticate.ts';
+import { errorHandler, told } from './errors.ts';
+import type { ApiLimits } from './limits.ts';
+import { openApiOptions } from './openapi.ts';
+import { registerRoutes } from './register.ts';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    identity: Identity | undefined;
+  }
+  interface FastifyContextConfig {
+    access?: RouteKey;
+  }
+}
+
+export interface AppParts {
+  readonly operations: Operations;
+  readonly authenticate: Authenticate;
+  readonly limits: ApiLimits;
+  readonly audit: Audit;
+  /** Where packs arrive. */
+  readonly uploads: string;
+  /** Aborted when the API closes: those who follow scans are let go. */
+  readonly closing: AbortSignal;
+  /** Told of each answer: the route, or `none`; its status; how long it took in milliseconds. */
+  readonly onAnswer?: ((route: RouteKey | 'none', status: number, milliseconds: number) => void) | undefined;
+}
+
+/** With it, the server speaks TLS. */
+export interface Transport {
+  readonly https?: TlsOptions | undefined;
+}
+
+const SECOND = 1000;
+
+export async function createApp(parts: AppParts, transport: Transport = {}): Promise<FastifyInstance> {
+  const app = fastify(serverOptions(parts, transport) as FastifyServerOptions) as FastifyInstance;
+  app.setValidatorCompiler(validatorCompiler);
+  app.setSerializerCompiler(serializerCompiler);
+  app.setErrorHandler(
+    errorHandler((error, answer, request) => noteError(parts.audit, error, answer, request)),
+  );
+  app.setNotFoundHandler(() => {
+    throw new ApiError('no-such-route', 'there is no such route: see GET /v1/openapi.json');
+  });
+  app.decorateRequest('identity', undefined);
+  await app.register(rateLimit, { global: false });
+  await app.register(swagger, openApiOptions());
+  admit(app, parts);
+  report(app, parts);
+  await registerRoutes(app, parts);
+  return app;
+}
+
+function serverOptions({ limits, audit }: AppParts, { https }: Transport): object {
+  const { timeouts } = limits;
+  const node = {
+    maxHeaderSize: limits.headerBytes,
+    headersTimeout: timeouts.headers,
+    // How often it is looked for requests that take too long.
+    connectionsCheckingInterval: Math.min(timeouts.headers, 5 * SECOND),
+  };
+  return {
+    ...(https ? { https: { ...https, ...node, handshakeTimeout: timeouts.handshake } } : { http: node }),
+    logger: false,
+    bodyLimit: limits.bodyBytes,
+    requestTimeout: timeouts.request,
+    keepAliveTimeout: timeouts.keepAlive,
+    forceCloseConnections: true,
+    return503OnClosing: false,
+    exposeHeadRoutes: false,
+    routerOptions: { maxParamLength: 512 },
+    frameworkErrors: errorHandler((error, answer, request) => noteError(audit, error, answer, request)),
+    clientErrorHandler,
+  };
+}
+
+/** Before anything is looked at: not too long, not from a browser, not too often, known, and allowed to. */
+function admit(app: FastifyInstance, { authenticate, limits }: AppParts): void {
+  const limiter = app.createRateLimit({
+    max: limits.requestsPerSecond,
+    timeWindow: SECOND,
+    // A flood without a token takes nothing from those who have one.
+    keyGenerator: (request) => (request.identity ? `as ${request.identity.name}` : `from ${request.ip}`),
+  });
+  app.addHook('onRequest', async (request, reply) => {
+    request.identity = authenticate(request.raw);
+    if (request.raw.url !== undefined && request.raw.url.length > limits.urlLength)
+      throw new ApiError('too-large', `an address may have at most ${limits.urlLength} characters`);
+    const rate = await limiter(request);
+    if ('isExceeded' in rate && rate.isExceeded) {
+      reply.header('retry-after', rate.ttlInSeconds);
+      throw new ApiError(
+        'too-many-requests',
+        `at most ${limits.requestsPerSecond} requests a second: slow down`,
+      );
+    }
+    if (request.headers.origin !== undefined)
+      throw new ApiError(
+        'forbidden',
+        'a page in a browser may not use this API: leave out the header Origin',
+      );
+    requireAccess(request);
+  });
+}
+
+function requireAccess({ identity, routeOptions }: FastifyRequest): void {
+  const key = routeOptions.config?.access;
+  if (key !== undefined && ACCESS[key] === 'anyone') return;
+  if (!identity) {
+    throw new ApiError(
+      'unauthenticated',
+      'no such token: send "Authorization: Bearer TOKEN", or use a client certificate that is configured',
+    );
+  }
+  if (key !== undefined && !mayUse(identity.role, ACCESS[key]))
+    throw new ApiError(
+      'forbidden',
+      `this needs the role ${ACCESS[key]}, and ${identity.name} is ${identity.role}`,
+    );
+}
+
+function report(app: FastifyInstance, { audit, onAnswer }: AppParts): void {
+  app.addHook('onSend', async (_request, reply) => {
+    reply.header('x-content-type-options', 'nosniff');
+    reply.header('cache-control', 'no-store');
+  });
+  app.addHook('onResponse', async (request, reply) => {
+    const key = request.routeOptions.config?.access;
+    if (key !== undefined && isPrivileged(key) && request.identity && reply.statusCode !== 403)
+      audit.answered(factsOf(request), reply.statusCode);
+    onAnswer?.(key ?? 'none', reply.statusCode, reply.elapsedTime);
+  });
+}
+
+export const factsOf = ({ identity, ip, method, raw }: FastifyRequest): RequestFacts => ({
+  who: identity?.name,
+  // A unix socket's peer has no address.
+  source: ip || 'unix',
+  method,
+  untrustedUrl: raw.url ?? '',
+});
+
+const REFUSALS: ReadonlySet<number> = new Set([401, 403, 413, 429, 503]);
+
+function noteError(
+  audit: Audit,
+  error: unknown,
+  { status, body, unforeseen }: ReturnType<typeof told>,
+  request: FastifyRequest,
+): void {
+  if (unforeseen) audit.failed(factsOf(request), error);
+  else if (REFUSALS.has(status)) audit.refused(factsOf(request), body.error.code);
+}
+
+/** What is not even HTTP: answered in our shape where the socket still takes it. */
+function clientErrorHandler(error: Error & { code?: string }, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const [status, refusal] = refusalOf(error.code);
+  const body = JSON.stringify(told(refusal).body);
+  const head = [
+    `HTTP/1.1 ${status}`,
+    'content-type: application/json; charset=utf-8',
+    `content-length: ${Buffer.byteLength(body)}`,
+    'connection: close',
+  ];
+  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
+}
+
+function refusalOf(code: string | undefined): [status: string, error: ApiError] {
+  if (code === 'HPE_HEADER_OVERFLOW')
+    return [
+      '431 Request Header Fields Too Large',
+      new ApiError('too-large', 'the headers are too large: send fewer'),
+    ];
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT')
+    return ['408 Request Timeout', new ApiError('bad-request', 'the request took too long to arrive')];
+  return ['400 Bad Request', new ApiError('bad-request', 'this is no HTTP request')];
+}

@@ -1,0 +1,55 @@
+/** What one caller, and all together, may take. */
+export interface ApiLimits {
+  /** Of a JSON body; a pack has its own. */
+  readonly bodyBytes: number;
+  readonly packBytes: number;
+  readonly headerBytes: number;
+  readonly urlLength: number;
+  /** For each identity, and for each address that is none. */
+  readonly requestsPerSecond: number;
+  /** Open at once; more are closed unanswered. */
+  readonly connections: number;
+  /** Scans that are followed at once. */
+  readonly followers: number;
+  /** Packs that arrive at once. */
+  readonly uploads: number;
+  /** What waits for a reader of events before it is let go. */
+  readonly waitingBytes: number;
+  readonly timeouts: {
+    /** For the headers, the handshake of TLS, and the whole request, in milliseconds. */
+    readonly headers: number;
+    readonly handshake: number;
+    readonly request: number;
+    /** Between requests. */
+    readonly keepAlive: number;
+    /** Between signs of life to readers of events. */
+    readonly heartbeat: number;
+  };
+}
+
+const KIB = 1024;
+const MIB = KIB * KIB;
+
+export const API_LIMITS: ApiLimits = {
+  bodyBytes: MIB,
+  packBytes: 128 * MIB,
+  headerBytes: 16 * KIB,
+  urlLength: 2048,
+  requestsPerSecond: 1000,
+  connections: 256,
+  followers: 64,
+  uploads: 2,
+  waitingBytes: MIB,
+  timeouts: { headers: 10_000, handshake: 10_000, request: 300_000, keepAlive: 30_000, heartbeat: 15_000 },
+};
+
+/** Given ones instead of the defaults. */
+export type LimitOptions = Partial<Omit<ApiLimits, 'timeouts'>> & {
+  readonly timeouts?: Partial<ApiLimits['timeouts']>;
+};
+
+export const limitsOf = (given: LimitOptions = {}): ApiLimits => ({
+  ...API_LIMITS,
+  ...given,
+  timeouts: { ...API_LIMITS.timeouts, ...given.timeouts },
+});

@@ -1,0 +1,36 @@
+/** A pack on its way in: to a file of its own that only we can read, as it comes and never whole in memory. */
+import { createWriteStream } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { ApiError } from '../error.ts';
+
+/** Hands the file to `use` and removes it afterwards. Rejects with ApiError `too-large`, or as `use` does. */
+export async function withUpload<Result>(
+  body: Readable,
+  { directory, most }: { readonly directory: string; readonly most: number },
+  use: (path: string) => Promise<Result>,
+): Promise<Result> {
+  const place = await mkdtemp(join(directory, 'lazaret-upload-'));
+  try {
+    const path = join(place, 'pack.tar.zst');
+    await pipeline(bounded(body, most), createWriteStream(path, { flags: 'wx', mode: 0o600 }));
+    return await use(path);
+  } finally {
+    await rm(place, { recursive: true, force: true });
+  }
+}
+
+/**
+ * Counts what came, not what was promised. The body is left as it is when it is too large: to destroy it would cut the
+ * connection, and with it the answer that says so.
+ */
+async function* bounded(body: Readable, most: number): AsyncGenerator<Buffer> {
+  let left = most;
+  for await (const chunk of body.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+    left -= chunk.length;
+    if (left < 0) throw new ApiError('too-large', `a pack may have at most ${most} bytes: split it`);
+    yield chunk;
+  }
+}
