@@ -12,6 +12,7 @@ import { type Identity, loadIdentity } from './identity.ts';
 import { pidfdOpen } from './linux/calls.ts';
 import { errnoOf } from './linux/error.ts';
 import { Root } from './linux/root.ts';
+import type { PaceClock } from './session/pace.ts';
 import { openStateDirectory } from './state.ts';
 
 export interface Agent {
@@ -25,6 +26,7 @@ export interface Agent {
   readonly allegiance: Allegiance;
   readonly actor: Actor;
   readonly protection: Protection;
+  readonly paceClock?: PaceClock;
   /** One line for the operator; escaped where it is shown. */
   log(line: string): void;
 }
@@ -36,11 +38,14 @@ export interface AgentOptions {
   readonly denied: ReadonlySet<InstructionName>;
   /** Files that only the guest's administrator changes: the program and its configuration. */
   readonly ownFiles: readonly string[];
+  /** By which work is paced, where it is not this machine's. */
+  readonly paceClock?: PaceClock;
   log(line: string): void;
 }
 
 /** Makes ready for sessions, and brings what an earlier run left unfinished to an end. Throws StartError. */
-export async function startAgent({ root: path, state, denied, ownFiles, log }: AgentOptions): Promise<Agent> {
+export async function startAgent(options: AgentOptions): Promise<Agent> {
+  const { root: path, state, denied, ownFiles, paceClock, log } = options;
   openStateDirectory(state);
   clearStaged(state);
   const root = openRoot(path);
@@ -51,7 +56,10 @@ export async function startAgent({ root: path, state, denied, ownFiles, log }: A
   await actor.reconcile();
   const identity = await loadIdentity(state);
   const allegiance = new Allegiance(state);
-  return { identity, root, state, denied, able: abilities(), allegiance, actor, protection, log };
+  return {
+    ...{ identity, root, state, denied, able: abilities(), allegiance, actor, protection, log },
+    ...(paceClock && { paceClock }),
+  };
 }
 
 function openRoot(path: string): Root {

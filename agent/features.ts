@@ -1,7 +1,7 @@
 /** What this guest can do, as `query features` answers it. */
 import { closeSync, readFileSync } from 'node:fs';
 import { arch, release } from 'node:os';
-import { type Features, GuestPath, LIMITS, toPairs } from '../protocol/index.ts';
+import { budgetNames, type Features, GuestPath, LIMITS, toPairs } from '../protocol/index.ts';
 import type { Agent } from './agent.ts';
 import { errnoOf } from './linux/error.ts';
 import { fileSystems } from './linux/mounts.ts';
@@ -34,6 +34,7 @@ export function queryFeatures({ root, able, denied }: Agent): Features {
       fileSystems: fileSystems(root),
       denied: [...denied],
       limits: { stagedBytes: LIMITS.stagedBytes, contentFiles: LIMITS.contentFiles },
+      budgets: budgetNames,
     },
   };
 }

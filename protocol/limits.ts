@@ -27,6 +27,9 @@ export const LIMITS = {
   recordBytes: 256 * KiB,
   /** Content staged in the guest for restore:file and update:file. */
   stagedBytes: 512 * MiB,
+  /** The least that a budget may allow: with less, no answer would come before the deadlines below. */
+  leastCpuPercent: 1,
+  leastReadBytesPerSecond: 1 * MiB,
   /** Process lines in one process inventory. */
   processes: 131_072,
   /** Arguments of one process that are reported, and the bytes of all of them. */

@@ -108,10 +108,22 @@ export type LoginAnswer = z.output<typeof LoginAnswer>;
 
 // ---- instruction set
 
+/** What the agent's bulk work (listings, contents, digests, processes) may cost the guest; commands are not held to it. */
+export const Budget = z.object({
+  /** CPU time of the agent's process, in percent of one core. */
+  cpuPercent: z.number().min(LIMITS.leastCpuPercent).max(100).optional(),
+  /** Bytes of files, from the disk or out of memory. */
+  readBytesPerSecond: z.int().min(LIMITS.leastReadBytesPerSecond).optional(),
+});
+export type Budget = z.output<typeof Budget>;
+export const budgetNames = Object.keys(Budget.shape);
+
 /** The instruction set granted to this guest for this session. The agent refuses what is not in it. */
 export const Grant = z.object({
   id: label,
   instructions: z.array(z.enum(INSTRUCTION_NAMES)).max(64),
+  /** Without it, work is done as fast as it can be. */
+  budget: Budget.optional(),
 });
 export type Grant = z.output<typeof Grant>;
 
@@ -133,6 +145,8 @@ export const Features = z.object({
     /** Instructions that the guest's administrator denies, which are therefore not among the pairs. */
     denied: z.array(label).max(64),
     limits: z.object({ stagedBytes: size, contentFiles: uint32 }),
+    /** The members of a grant's budget that the agent keeps to; absent in one that knows of none. */
+    budgets: z.array(label).max(16).optional(),
   }),
 });
 export type Features = z.output<typeof Features>;

@@ -4,15 +4,16 @@ import { ContentRequest, parseMessage } from '../../protocol/index.ts';
 import { messageOf } from '../error.ts';
 import type { OpenedFile, Root } from '../linux/root.ts';
 import type { Exchange } from '../session/exchange.ts';
+import type { Pace } from '../session/pace.ts';
 import { RecordWriter } from './record-writer.ts';
 import { openWanted, UnreadableFile, type Wanted, wantedOf } from './wanted.ts';
 
 /** Throws ProtocolError for a malformed request. */
-export async function sendContent(exchange: Exchange, root: Root): Promise<void> {
+export async function sendContent(exchange: Exchange, root: Root, pace: Pace): Promise<void> {
   const { files, maxFileBytes } = parseMessage(ContentRequest, await exchange.body());
   const wanted = files.map(wantedOf);
   exchange.begin('application/octet-stream');
-  const records = new RecordWriter(exchange);
+  const records = new RecordWriter(exchange, pace);
   for (const [index, file] of wanted.entries()) await sendFile(records, index, file, root, maxFileBytes);
   await records.flush();
   exchange.end();

@@ -6,6 +6,7 @@ import { messageOf } from '../error.ts';
 import { errnoOf } from '../linux/error.ts';
 import type { Root } from '../linux/root.ts';
 import type { Exchange } from '../session/exchange.ts';
+import type { Pace } from '../session/pace.ts';
 import { Turns } from '../session/turns.ts';
 import { openWanted, UnreadableFile, type Wanted, wantedOf } from './wanted.ts';
 
@@ -15,11 +16,11 @@ const SIGN_MS = 2000;
 const GROUP_LINES = 64;
 
 /** Throws ProtocolError for a malformed request. */
-export async function sendDigests(exchange: Exchange, root: Root): Promise<void> {
+export async function sendDigests(exchange: Exchange, root: Root, pace: Pace): Promise<void> {
   const { files, maxFileBytes } = parseMessage(ContentRequest, await exchange.body());
   const wanted = files.map(wantedOf);
   exchange.begin('application/x-ndjson');
-  const digester = new Digester(root, maxFileBytes, exchange);
+  const digester = new Digester(root, maxFileBytes, exchange, pace);
   for (const [index, file] of wanted.entries()) await digester.tell(await digester.line(index, file));
   exchange.end(Buffer.concat([...digester.untold(), encodeLine({ type: 'end' })]));
 }
@@ -28,16 +29,18 @@ class Digester {
   private readonly root: Root;
   private readonly maxFileBytes: number;
   private readonly exchange: Exchange;
+  private readonly pace: Pace;
   private readonly turns = new Turns();
   private readonly piece = Buffer.allocUnsafe(PIECE_BYTES);
   private toldAt = performance.now();
   /** What waits to be told: a line alone would cost more than the reading of a small file. */
   private lines: Buffer[] = [];
 
-  constructor(root: Root, maxFileBytes: number, exchange: Exchange) {
+  constructor(root: Root, maxFileBytes: number, exchange: Exchange, pace: Pace) {
     this.root = root;
     this.maxFileBytes = maxFileBytes;
     this.exchange = exchange;
+    this.pace = pace;
   }
 
   async line(index: number, wanted: Wanted): Promise<DigestLine> {
@@ -70,6 +73,8 @@ class Digester {
       sum.update(this.piece.subarray(0, read));
       left -= read;
       await this.turns.next(this.exchange.signal);
+      const pause = this.pace.next(this.exchange.signal, read);
+      if (pause) await pause;
       await this.sign();
       if (left === 0 && read < asked) return sum.digest('hex');
       if (read === 0) throw new UnreadableFile('shrank');

@@ -16,6 +16,7 @@ import {
 import type { Agent } from '../agent.ts';
 import { RefusedError } from '../error.ts';
 import type { Exchange } from '../session/exchange.ts';
+import type { Pace } from '../session/pace.ts';
 import { Turns } from '../session/turns.ts';
 import { KnownLines, LineFilter } from './known-lines.ts';
 import { Walk } from './walk.ts';
@@ -31,12 +32,14 @@ const NEWLINE = 0x0a;
 /** The walks of one session that have not come to their end. */
 export class Walks {
   private readonly agent: Agent;
+  private readonly pace: Pace;
   private readonly waiting = new Map<string, PagedWalk>();
   private underWay = 0;
   private ended = false;
 
-  constructor(agent: Agent) {
+  constructor(agent: Agent, pace: Pace) {
     this.agent = agent;
+    this.pace = pace;
   }
 
   /** Sends the first page of a new walk. Throws ProtocolError for a malformed request. */
@@ -76,7 +79,7 @@ export class Walks {
     this.underWay += 1;
     let goesOn = false;
     try {
-      goesOn = await walk.sendPage(exchange);
+      goesOn = await walk.sendPage(exchange, this.pace);
     } finally {
       this.underWay -= 1;
       if (goesOn && !this.ended) this.waiting.set(walk.id, walk);
@@ -99,7 +102,7 @@ class PagedWalk {
   }
 
   /** False when the walk has come to its end. Rejects when nobody reads any more. */
-  async sendPage(exchange: Exchange): Promise<boolean> {
+  async sendPage(exchange: Exchange, pace: Pace): Promise<boolean> {
     this.walk.resume();
     exchange.begin('application/x-ndjson');
     const turns = new Turns();
@@ -118,6 +121,8 @@ class PagedWalk {
         return true;
       }
       await turns.next(exchange.signal);
+      const pause = pace.next(exchange.signal);
+      if (pause) await pause;
     }
     exchange.end(Buffer.from(group));
     return false;

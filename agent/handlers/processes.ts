@@ -5,6 +5,7 @@ import { errnoOf } from '../linux/error.ts';
 import { readExecutable, readStat } from '../linux/process.ts';
 import type { Root } from '../linux/root.ts';
 import type { Exchange } from '../session/exchange.ts';
+import type { Pace } from '../session/pace.ts';
 import { Turns } from '../session/turns.ts';
 
 const MOST_ARGUMENTS = 1024;
@@ -13,7 +14,7 @@ const ZOMBIE = 'Z';
 
 type Process = Extract<ProcessLine, { type: 'process' }>;
 
-export async function sendProcesses(exchange: Exchange, root: Root): Promise<void> {
+export async function sendProcesses(exchange: Exchange, root: Root, pace: Pace): Promise<void> {
   await exchange.body();
   exchange.begin('application/x-ndjson');
   const turns = new Turns();
@@ -25,6 +26,9 @@ export async function sendProcesses(exchange: Exchange, root: Root): Promise<voi
     processes++;
     await exchange.write(encodeLine(line));
     await turns.next(exchange.signal);
+    // After a line only: what is left out says nothing, and the host awaits a sign of life.
+    const pause = pace.next(exchange.signal);
+    if (pause) await pause;
   }
   await exchange.write(encodeLine({ type: 'end', processes } satisfies ProcessLine));
   exchange.end();

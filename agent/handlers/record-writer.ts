@@ -14,6 +14,7 @@ import {
 } from '../../protocol/index.ts';
 import { errnoOf } from '../linux/error.ts';
 import type { Exchange } from '../session/exchange.ts';
+import type { Pace } from '../session/pace.ts';
 
 const CHUNK_BYTES = 256 * 1024;
 const CHUNKS = 3;
@@ -31,14 +32,16 @@ interface Copied {
 
 export class RecordWriter {
   private readonly exchange: Exchange;
+  private readonly pace: Pace;
   private readonly free: Buffer[] = [];
   private allocated = 0;
   private chunk: Buffer | undefined;
   private used = 0;
   private wake: (() => void) | undefined;
 
-  constructor(exchange: Exchange) {
+  constructor(exchange: Exchange, pace: Pace) {
     this.exchange = exchange;
+    this.pace = pace;
     exchange.signal.addEventListener('abort', () => this.wake?.());
   }
 
@@ -74,7 +77,14 @@ export class RecordWriter {
       writeHeader(chunk, this.used, RECORD.data, index, bytes);
       this.used = start + bytes;
     }
+    const pause = this.pace.next(this.exchange.signal, bytes);
+    if (pause) await this.rest(pause);
     return { bytes, isShort: bytes < asked };
+  }
+
+  /** What has gathered goes before: the host awaits a sign of life. */
+  private async rest(pause: Promise<void>): Promise<void> {
+    await Promise.all([this.flush(), pause]);
   }
 
   /** Sends what has gathered. Rejects when nobody reads any more. */

@@ -34,6 +34,7 @@ import { HostClock } from './clock.ts';
 import { answerCommand } from './commands.ts';
 import { Exchange } from './exchange.ts';
 import { holdLogin, loginRequest } from './login.ts';
+import { Pace } from './pace.ts';
 
 /** Megabytes that HTTP/2 may hold for one session: the answers on their way, for the most part. */
 const SESSION_MEMORY_MB = 64;
@@ -62,6 +63,7 @@ export class Session {
   private readonly loginDeadline: NodeJS.Timeout;
   private readonly staging: Staging;
   private readonly walks: Walks;
+  private readonly pace: Pace;
   private phase: Phase = { kind: 'unauthenticated' };
   /** Of the login that has begun: settled when the host has answered. */
   private answer: PromiseWithResolvers<void> | undefined;
@@ -71,7 +73,8 @@ export class Session {
     this.agent = agent;
     this.stream = stream;
     this.staging = new Staging(agent.state);
-    this.walks = new Walks(agent);
+    this.pace = new Pace(agent.paceClock);
+    this.walks = new Walks(agent, this.pace);
     this.server = createServer(agent);
     this.loginDeadline = setTimeout(() => this.end('nobody logged in'), DEADLINES.tls + DEADLINES.login);
     this.server.on('secureConnection', (socket: TLSSocket) => this.authenticate(socket));
@@ -138,15 +141,15 @@ export class Session {
     }
     if (method === 'POST' && path === ROUTES.content) {
       this.require(accepted, 'query:content');
-      return sendContent(exchange, this.agent.root);
+      return sendContent(exchange, this.agent.root, this.pace);
     }
     if (method === 'POST' && path === ROUTES.digests) {
       this.require(accepted, 'query:content');
-      return sendDigests(exchange, this.agent.root);
+      return sendDigests(exchange, this.agent.root, this.pace);
     }
     if (method === 'POST' && path === ROUTES.processes) {
       this.require(accepted, 'query:processes');
-      return sendProcesses(exchange, this.agent.root);
+      return sendProcesses(exchange, this.agent.root, this.pace);
     }
     if (method === 'PUT' && path.startsWith(ROUTES.staged)) {
       this.require(accepted, 'restore:file', 'update:file');
@@ -218,8 +221,9 @@ export class Session {
   }
 
   private async takeGrant(exchange: Exchange, accepted: Accepted): Promise<void> {
-    const { instructions } = parseMessage(Grant, await exchange.body());
+    const { instructions, budget } = parseMessage(Grant, await exchange.body());
     this.phase = { ...accepted, kind: 'accepted', granted: new Set(instructions) };
+    this.pace.set(budget);
     exchange.answerEmpty();
   }
 }

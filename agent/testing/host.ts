@@ -6,6 +6,7 @@ import { connect as connectSocket, type Socket } from 'node:net';
 import { Duplex, PassThrough, pipeline, type Readable } from 'node:stream';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import {
+  type Budget,
   type ContentRecord,
   type ContentRequest,
   DigestLine,
@@ -134,6 +135,10 @@ export class TestHost {
 
   async grant(...instructions: InstructionName[]): Promise<void> {
     await this.ask(ROUTES.grant, { id: 'test', instructions });
+  }
+
+  async grantWithin(budget: Budget, ...instructions: InstructionName[]): Promise<void> {
+    await this.ask(ROUTES.grant, { id: 'test', instructions, budget });
   }
 
   async features(): Promise<Features> {

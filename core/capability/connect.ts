@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { Features, InstructionName } from '../../protocol/index.ts';
+import { type Budget, DEADLINES, type Features, type InstructionName } from '../../protocol/index.ts';
 import { cancelled, type Deadlines } from '../channel/deadline.ts';
 import type { Identity } from '../channel/identity.ts';
 import { admitLogin, type Enrolments } from '../channel/login.ts';
@@ -8,6 +8,9 @@ import type { Domain, GuestSession, OpenChannel } from '../channel/session.ts';
 import type { VmRecord } from '../store/records.ts';
 import type { InstructionSet } from './instruction-set.ts';
 import { type InstructionPolicy, match } from './match.ts';
+
+/** What a guest reads in a second when nobody holds it back, at the least. */
+const UNHURRIED_BYTES_PER_SECOND = 32 * 1024 * 1024;
 
 export interface ConnectOptions {
   readonly identity: Identity;
@@ -18,6 +21,8 @@ export interface ConnectOptions {
   /** Milliseconds since 1970. */
   readonly clock: () => number;
   readonly deadlines?: Deadlines;
+  /** What the agent's bulk work may cost the guest; an agent that does not know of it ignores it. */
+  readonly budget?: Budget;
 }
 
 /** A guest that was logged in and whose agent holds us to the instruction set. Whoever has it closes its session. */
@@ -35,15 +40,15 @@ export async function connectGuest(
   options: ConnectOptions,
   signal?: AbortSignal,
 ): Promise<ConnectedGuest> {
-  const { identity, deadlines, enrolments, policy, needs } = options;
-  const channel = await openChannel(domain.socket, identity, { signal, ...(deadlines && { deadlines }) });
+  const { identity, enrolments, policy, needs } = options;
+  const channel = await openChannel(domain.socket, identity, { signal, deadlines: deadlinesFor(options) });
   const closeOnAbort = () => void channel.close();
   signal?.addEventListener('abort', closeOnAbort);
   try {
     const { session, admitted } = await logIn(domain, channel, options);
     const features = await negotiate(session, signal);
     const instructionSet = match(features, policy, needs);
-    await grantInstructionSet(session, instructionSet, signal);
+    await grantInstructionSet(session, instructionSet, options.budget, signal);
     const vm = { ...admitted, features, instructionSet };
     enrolments.save(vm);
     return { domain, vm, session, features, instructionSet };
@@ -53,6 +58,13 @@ export async function connectGuest(
   } finally {
     signal?.removeEventListener('abort', closeOnAbort);
   }
+}
+
+/** An agent that holds itself back because we asked it to may take longer for a whole answer, though not fall silent. */
+function deadlinesFor({ deadlines = DEADLINES, budget = {} }: ConnectOptions): Deadlines {
+  const { cpuPercent = 100, readBytesPerSecond = UNHURRIED_BYTES_PER_SECOND } = budget;
+  const longer = Math.max(1, 100 / cpuPercent, UNHURRIED_BYTES_PER_SECOND / readBytesPerSecond);
+  return { ...deadlines, answer: deadlines.answer * longer };
 }
 
 /** The record is saved before the agent hears that it is accepted: what was pinned is pinned. */
@@ -80,7 +92,8 @@ export function negotiate(session: GuestSession, signal?: AbortSignal): Promise<
 export function grantInstructionSet(
   session: GuestSession,
   { id, instructions }: InstructionSet,
+  budget?: Budget,
   signal?: AbortSignal,
 ): Promise<void> {
-  return session.grant({ id, instructions: [...instructions] }, signal);
+  return session.grant({ id, instructions: [...instructions], ...(budget && { budget }) }, signal);
 }

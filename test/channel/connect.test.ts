@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto';
+import type { ServerHttp2Stream } from 'node:http2';
 import { describe, expect, it } from 'vitest';
 import { type ConnectOptions, connectGuest } from '../../core/capability/connect.ts';
 import type { Domain } from '../../core/channel/session.ts';
 import type { VmRecord } from '../../core/store/records.ts';
-import { type InstructionName, ROUTES, toPairs } from '../../protocol/index.ts';
-import { FEATURES, respond, ScriptedAgent } from './scripted-agent.ts';
+import { encodeLine, type InstructionName, ROUTES, toPairs } from '../../protocol/index.ts';
+import { bodyOf, FEATURES, respond, ScriptedAgent } from './scripted-agent.ts';
 import { agentIdentity, codeOf, freshPath, hostIdentity, keysOf, otherIdentity, QUICK } from './setting.ts';
 
 const keys = keysOf(agentIdentity);
@@ -105,6 +106,35 @@ describe('connecting a guest', () => {
       { instruction: 'contain:file', reason: 'not-offered' },
       { instruction: 'delete:file', reason: 'not-offered' },
     ]);
+  });
+
+  it('grants a budget too, and then waits longer for an answer that keeps coming', async () => {
+    const path = freshPath();
+    let granted: unknown;
+    const routes = {
+      [ROUTES.grant]: async (stream: ServerHttp2Stream) => {
+        granted = JSON.parse(String(await bodyOf(stream)));
+        respond(stream, 204);
+      },
+      [ROUTES.processes]: (stream: ServerHttp2Stream) => {
+        let left = 200;
+        stream.respond({ ':status': 200 });
+        const timer = setInterval(() => {
+          if (left-- > 0) stream.write(' ');
+          else stream.end(encodeLine({ type: 'end', processes: 0 }));
+        }, 5);
+        stream.on('close', () => clearInterval(timer));
+      },
+    };
+    await using _agent = await ScriptedAgent.start(path, { keys, routes });
+    const { domain, options } = host(path);
+    const deadlines = { ...QUICK, answer: 500 };
+    const budget = { cpuPercent: 1 };
+    const { session, instructionSet } = await connectGuest(domain, { ...options, deadlines, budget });
+    const { id, instructions } = instructionSet;
+    expect(granted).toEqual({ id, instructions, budget });
+    expect(await Array.fromAsync(session.listProcesses())).toHaveLength(1);
+    await session.close();
   });
 
   it('closes the channel when a step fails', async () => {
