@@ -31,9 +31,35 @@ export type InstructionErrorCode =
 /** An instruction was not, or may not have been, carried out. */
 export class InstructionError extends CodedError<InstructionErrorCode> {}
 
-export type EventErrorCode = 'reader-gone' | 'write-failed';
+export type EventErrorCode = 'reader-gone' | 'write-failed' | 'spool-full' | 'spool-failed' | 'stopped';
 /** An event could not be handed on. */
 export class EventError extends CodedError<EventErrorCode> {}
+
+export type DeliveryErrorCode =
+  | 'unreachable'
+  | 'busy'
+  | 'not-admitted'
+  | 'refused'
+  | 'write-failed'
+  | 'bad-options';
+/** A sink did not take the events that were sent to it. `refused`: because of what they are; all else may pass. */
+export class DeliveryError extends CodedError<DeliveryErrorCode> {
+  /** Milliseconds that the receiver asks us to wait. */
+  readonly retryAfter: number | undefined;
+
+  constructor(
+    code: DeliveryErrorCode,
+    message: string,
+    options?: ErrorOptions & { readonly retryAfter?: number },
+  ) {
+    super(code, message, options);
+    this.retryAfter = options?.retryAfter;
+  }
+}
+
+export type SecretErrorCode = 'unreadable' | 'empty' | 'too-large';
+/** A file that should hold a secret does not. */
+export class SecretError extends CodedError<SecretErrorCode> {}
 
 export type ConfigErrorCode = 'not-found' | 'unreadable' | 'invalid';
 /** The configuration cannot be used; the message has one line an error: file, line, column, key, what was expected. */

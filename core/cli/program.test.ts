@@ -10,6 +10,7 @@ import { cleanReport, finding, report, vm } from '../../test/records.ts';
 import { ChannelError } from '../channel/error.ts';
 import type { Settings } from '../config/index.ts';
 import { StoreError } from '../error.ts';
+import type { EventSink } from '../events/sink.ts';
 import type { ScanReport, ScanRequest } from '../scan/report.ts';
 import { StateDatabase } from '../store/database.ts';
 import { FindingStore } from '../store/findings.ts';
@@ -55,7 +56,7 @@ type Scan = (
   request: ScanRequest,
   signal: AbortSignal,
   interrupt: () => void,
-  emit: (event: { class_uid: number; activity_id: number; time: number }) => Promise<void>,
+  emit: EventSink['emit'],
 ) => Promise<ScanReport>;
 
 /** Runs a command line; `scan` plays the engine. */
@@ -287,12 +288,12 @@ describe('scan', () => {
     const outcome = await lazaret(
       ['scan', '--socket', 'a', '--rules', '/', '--json'],
       async (_, __, ___, emit) => {
-        await emit({ class_uid: 2004, activity_id: 1, time: 5 });
+        await emit({ class_uid: 2004, activity_id: 1, time: 5, metadata: { uid: 'event-1' } });
         return report();
       },
     );
     expect(outcome.code).toBe(2);
-    expect(outcome.out).toBe('{"class_uid":2004,"activity_id":1,"time":5}\n');
+    expect(outcome.out).toBe('{"class_uid":2004,"activity_id":1,"time":5,"metadata":{"uid":"event-1"}}\n');
     expect(outcome.err).toBe('left out  bad.yar:12: syntax error (yara)\n');
   });
 

@@ -1,4 +1,5 @@
 /** What every event has, whatever its class: https://schema.ocsf.io/1.6.0/base_event */
+import { randomUUID } from 'node:crypto';
 import { version } from '../version.ts';
 import type { OcsfEvent } from './sink.ts';
 
@@ -51,11 +52,13 @@ export const enumerated = (attribute: string, [id, caption]: Enumerated): Record
   [attribute]: caption,
 });
 
+/** Each call makes an event of its own: its `uid` is what receivers count it by, however often it reaches them. */
 export function eventOf(envelope: Envelope, attributes: Readonly<Record<string, unknown>>): OcsfEvent {
   const { category, class: eventClass, activity, severity, time, profiles, scan, tags, message } = envelope;
   return {
     metadata: {
       version: '1.6.0',
+      uid: randomUUID(),
       product: { name: 'Lazaret', vendor_name: 'Lazaret', uid: 'lazaret', version },
       profiles,
       ...(scan !== undefined && { correlation_uid: scan }),

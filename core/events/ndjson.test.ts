@@ -4,7 +4,13 @@ import { EventError } from '../error.ts';
 import { NdjsonSink } from './ndjson.ts';
 import type { OcsfEvent } from './sink.ts';
 
-const event = (message = 'hello'): OcsfEvent => ({ class_uid: 6007, activity_id: 1, time: 1, message });
+const event = (message = 'hello'): OcsfEvent => ({
+  class_uid: 6007,
+  activity_id: 1,
+  time: 1,
+  metadata: { uid: 'event-1' },
+  message,
+});
 
 /** A stream that keeps each line until `passOn` lets it through. */
 function slowReader() {
