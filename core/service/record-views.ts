@@ -17,6 +17,7 @@ import {
   type ActionRecord,
   type FindingRecord,
   RESPONSES,
+  SCAN_TRIGGERS,
   type ScanRecord,
   type ScanSummary,
   type VaultRecord,
@@ -173,10 +174,13 @@ const ScanRecordView: z.ZodType<ScanRecord> = z
     id: z.string(),
     vm: z.string(),
     mode,
+    dryRun: z.boolean(),
+    trigger: z.enum(SCAN_TRIGGERS),
     startedAt: time,
     finishedAt: time.exactOptional(),
-    state: z.enum(['running', 'finished', 'failed']),
+    state: z.enum(['running', 'finished', 'failed', 'cancelled']),
     summary: ScanSummaryView.exactOptional(),
+    error: z.object({ code: z.string(), message: z.string() }).exactOptional(),
   })
   .register(VIEWS, { id: 'ScanRecordView' });
 

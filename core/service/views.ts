@@ -6,7 +6,7 @@
  * `{"b64": …}`), and whoever shows them makes them harmless.
  */
 import { z } from 'zod';
-import { PATCH_STATES } from '../store/records.ts';
+import { PATCH_STATES, SCAN_TRIGGERS } from '../store/records.ts';
 import {
   count,
   mode,
@@ -56,7 +56,6 @@ export const ConnectionView = z
 export type ConnectionView = z.output<typeof ConnectionView>;
 
 export const SCAN_STATES = ['queued', 'running', 'finished', 'failed', 'cancelled'] as const;
-export const SCAN_TRIGGERS = ['manual', 'schedule', 'first-sight', 'connect', 'pack'] as const;
 
 export const ScanView = z
   .object({

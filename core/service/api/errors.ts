@@ -52,6 +52,8 @@ export const STATUS: Readonly<Record<Code, number>> = {
   'bad-options': 500,
   'no-answer': 502,
   'slow-reader': 503,
+  'spool-full': 503,
+  stopped: 503,
   internal: 500,
 
   'unknown-vm': 404,
