@@ -1,9 +1,17 @@
-import type { Logger } from './api/index.ts';
+import type { Logger, SignatureProblem } from './api/index.ts';
 import type { Domain } from './channel/session.ts';
+import type { Settings } from './config/index.ts';
 import type { EventSink } from './events/sink.ts';
 import type { PackChange } from './pack/packs.ts';
 import type { PatchReport } from './patch/apply.ts';
 import type { ScanHooks, ScanReport, ScanRequest } from './scan/report.ts';
+import type { SessionPool } from './session-pool.ts';
+import type { ActionJournal } from './store/action-journal.ts';
+import type { FindingStore } from './store/findings.ts';
+import type { PackRecord } from './store/packs.ts';
+import type { ScanStore } from './store/scans.ts';
+import type { VaultIndex } from './store/vault-index.ts';
+import type { VmStore } from './store/vms.ts';
 
 /** The engine, composed: what its users ask of it. Every method rejects with CodedError. */
 export interface Services {
@@ -23,6 +31,10 @@ export interface Services {
     ): Promise<PatchReport>;
   };
   readonly packs: {
+    /** Those of vendors that are in use. */
+    list(): readonly PackRecord[];
+    /** What is wrong with those in use, such as their age. */
+    problems(): Promise<readonly SignatureProblem[]>;
     /** Verifies, tries and uses the pack at `path`, an archive or a directory. */
     install(path: string, signal: AbortSignal): Promise<PackChange>;
     /** Goes back to the version before. */
@@ -35,11 +47,32 @@ export interface Services {
     /** Takes up, at once, what the state directory names and what is new in the watched directory. */
     look(): Promise<void>;
   };
+  /** Sessions with guests, which all that is done to them shares. */
+  readonly sessions: Pick<SessionPool, 'acquire' | 'drop'>;
+  readonly records: Records;
+  /** How full the spool is, in bytes. */
+  spooled(): number;
+  /**
+   * Takes other settings up: those of policy count from the next scan and the next session of a guest. Rejects with
+   * PluginError, and then the old ones stay. What needs a restart (state, spool, plugin directories) is not looked at.
+   */
+  reconfigure(settings: Settings): Promise<void>;
   close(): Promise<void>;
+}
+
+/** What was written down. */
+export interface Records {
+  readonly vms: VmStore;
+  readonly scans: ScanStore;
+  readonly findings: FindingStore;
+  readonly actions: ActionJournal;
+  readonly vault: VaultIndex;
 }
 
 /** What the engine is given from outside. */
 export interface ServiceOptions {
   readonly events: EventSink;
   readonly logger: Logger;
+  /** Called when another version of a pack is in use. */
+  readonly onPackChange?: (change: PackChange) => void;
 }

@@ -20,6 +20,8 @@ export interface PackParts {
   /** What comes with Lazaret itself. */
   readonly builtIn: ActivePack;
   readonly clock: () => number;
+  /** Called when another version is in use. */
+  readonly onChange?: ((change: PackChange) => void) | undefined;
 }
 
 /** What was done with a pack. */
@@ -86,7 +88,7 @@ export class Packs {
       };
       await this.parts.shelf.read(record, record.active);
       await this.swap(record, 'rolled-back');
-      return { vendor, id, active: record.active, before: known.active };
+      return this.changed({ vendor, id, active: record.active, before: known.active });
     });
   }
 
@@ -120,7 +122,12 @@ export class Packs {
     const active = versionOf(pack);
     if (known?.active.digest === active.digest) await this.mend(pack);
     else await this.replace(pack, known, signal);
-    return { vendor, id, active, ...(known && { before: known.active }) };
+    return this.changed({ vendor, id, active, ...(known && { before: known.active }) });
+  }
+
+  private changed(change: PackChange): PackChange {
+    if (change.active.digest !== change.before?.digest) this.parts.onChange?.(change);
+    return change;
   }
 
   /** What is in use already was tried then; its files may have been damaged since. */

@@ -12,7 +12,8 @@ export type OperationErrorCode =
   /** The driver of this VM cannot do it: a bare socket has no power switch. */
   | 'not-supported'
   | 'not-connected'
-  | 'shutting-down';
+  | 'shutting-down'
+  | 'slow-reader';
 
 /** The daemon cannot do what it was asked to do. Nothing was changed. */
 export class OperationError extends CodedError<OperationErrorCode> {}

@@ -1,0 +1,134 @@
+/** All guests that the service looks after, wherever they come from. */
+import { displayText } from '../../protocol/index.ts';
+import type { Logger } from '../api/index.ts';
+import { describeError } from '../error.ts';
+import type { DomainChange, HostDomain, HypervisorPort } from '../hypervisor/port.ts';
+import { Turns } from '../scan/turns.ts';
+import { OperationError } from './error.ts';
+import { GuestWatch, type GuestWatchParts } from './guest-watch.ts';
+
+/** A handshake costs the host a few milliseconds of CPU, a silent guest some seconds of waiting. */
+const CONNECTING_AT_ONCE = 32;
+
+export interface GuestSource {
+  readonly port: HypervisorPort;
+  /** Whether policy has this guest looked after. */
+  readonly isSelected: (domain: HostDomain) => boolean;
+}
+
+export interface GuestsParts extends Omit<GuestWatchParts, 'gate'> {
+  readonly logger: Logger;
+  /** Called for every change of a guest that is looked after, and when one is met for the first time. */
+  readonly onChange: (change: Pick<DomainChange, 'domain' | 'kind'>) => void;
+}
+
+export class Guests implements AsyncDisposable {
+  private readonly parts: GuestsParts;
+  private readonly watches = new Map<string, { readonly watch: GuestWatch; source: GuestSource }>();
+  private readonly listeners: Disposable[] = [];
+  private readonly sources: GuestSource[] = [];
+  private readonly places = new Turns(CONNECTING_AT_ONCE);
+
+  constructor(parts: GuestsParts) {
+    this.parts = parts;
+  }
+
+  /** Looks after the guests of one more source, from now on. One that cannot be asked now tells of its guests later. */
+  async add(source: GuestSource): Promise<void> {
+    this.sources.push(source);
+    this.listeners.push(source.port.watch((change) => this.follow(source, change)));
+    try {
+      for (const domain of await source.port.listDomains()) this.meet(source, domain);
+    } catch (error) {
+      const { code, message } = describeError(error);
+      this.parts.logger.warn(`the guests cannot be told yet: ${message}`, { code });
+    }
+  }
+
+  /** As they are shown. */
+  list(): GuestWatch[] {
+    return Array.from(this.watches.values(), ({ watch }) => watch);
+  }
+
+  /** Throws OperationError `unknown-vm` or `ambiguous-vm`. */
+  find(nameOrId: string): GuestWatch {
+    const byId = this.watches.get(nameOrId)?.watch;
+    if (byId) return byId;
+    const [first, second] = this.list().filter(({ domain }) => domain.name === nameOrId);
+    if (first === undefined) {
+      throw new OperationError(
+        'unknown-vm',
+        `no VM is called ${displayText(nameOrId)}: lazaret vm list shows them`,
+      );
+    }
+    if (second !== undefined) {
+      throw new OperationError(
+        'ambiguous-vm',
+        `several VMs are called ${displayText(nameOrId)}: name it by its id`,
+      );
+    }
+    return first;
+  }
+
+  /** What a guest comes from. Throws OperationError `unknown-vm`. */
+  sourceOf(nameOrId: string): GuestSource {
+    const { id } = this.find(nameOrId).domain;
+    const source = this.watches.get(id)?.source;
+    if (!source) throw new OperationError('unknown-vm', 'the VM went away meanwhile');
+    return source;
+  }
+
+  /** Asks all sources again: what is selected may have changed. */
+  async refresh(): Promise<void> {
+    const all = await Promise.all(
+      this.sources.map((source) => source.port.listDomains().catch(() => undefined)),
+    );
+    for (const [index, domains] of all.entries()) {
+      const source = this.sources[index];
+      if (source) for (const domain of domains ?? []) this.meet(source, domain);
+    }
+    for (const [id, { watch, source }] of this.watches) {
+      if (!source.isSelected(watch.domain)) this.forget(id);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const listener of this.listeners) listener[Symbol.dispose]();
+    await Promise.all(this.list().map((watch) => watch.close()));
+    this.watches.clear();
+  }
+
+  private follow(source: GuestSource, { domain, kind }: DomainChange): void {
+    if (kind === 'undefined') this.forget(domain.id);
+    else this.meet(source, domain, kind);
+  }
+
+  private meet(source: GuestSource, domain: HostDomain, kind: DomainChange['kind'] = 'redefined'): void {
+    const known = this.watches.get(domain.id);
+    if (!source.isSelected(domain)) {
+      if (known?.source === source) this.forget(domain.id);
+      return;
+    }
+    if (known) known.watch.update(domain);
+    else this.watches.set(domain.id, { watch: new GuestWatch(domain, this.watchParts()), source });
+    this.parts.onChange({ domain, kind: known ? kind : 'defined' });
+  }
+
+  private watchParts(): GuestWatchParts {
+    const gate = async <T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> => {
+      if (!(await this.places.enter({}, signal))) throw signal.reason;
+      try {
+        return await work();
+      } finally {
+        this.places.leave();
+      }
+    };
+    return { ...this.parts, gate };
+  }
+
+  private forget(id: string): void {
+    const known = this.watches.get(id);
+    this.watches.delete(id);
+    void known?.watch.close();
+  }
+}

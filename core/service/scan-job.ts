@@ -1,0 +1,135 @@
+/** One scan that was asked for or came due, from the queue to its end, and those who follow it. */
+import { randomUUID } from 'node:crypto';
+import type { GuestPath } from '../../protocol/index.ts';
+import type { Mode } from '../api/index.ts';
+import { describeError } from '../error.ts';
+import type { OcsfEvent } from '../events/sink.ts';
+import type { ScanProgress, ScanReport } from '../scan/report.ts';
+import type { ScanTrigger } from '../store/records.ts';
+import { Follower } from './follower.ts';
+import type { ScanEvent, ScanView, VmName } from './views.ts';
+
+export interface JobOrder {
+  readonly vm: VmName;
+  readonly trigger: ScanTrigger;
+  readonly mode: Mode;
+  readonly dryRun: boolean;
+  readonly fresh: boolean;
+  readonly roots: readonly GuestPath[];
+}
+
+export type JobState = ScanView['state'];
+
+export class ScanJob {
+  readonly id = randomUUID();
+  readonly order: JobOrder;
+  readonly ended: Promise<void>;
+  private readonly clock: () => number;
+  private readonly stop = new AbortController();
+  private readonly followers = new Set<Follower<ScanEvent>>();
+  private readonly settle: () => void;
+  private readonly queuedAt: number;
+  private startedAt: number | undefined;
+  private finishedAt: number | undefined;
+  private progress: ScanProgress | undefined;
+  private report: ScanReport | undefined;
+  private error: ScanView['error'];
+  #state: JobState = 'queued';
+
+  constructor(order: JobOrder, clock: () => number) {
+    this.order = order;
+    this.clock = clock;
+    this.queuedAt = clock();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.ended = promise;
+    this.settle = resolve;
+  }
+
+  get state(): JobState {
+    return this.#state;
+  }
+
+  get isOver(): boolean {
+    return this.#state !== 'queued' && this.#state !== 'running';
+  }
+
+  /** Aborted when the scan is not wanted any more. */
+  get signal(): AbortSignal {
+    return this.stop.signal;
+  }
+
+  cancel(reason: Error): void {
+    this.stop.abort(reason);
+  }
+
+  /** Carries `work` out, to its end whatever that is. Does not reject. */
+  async run(work: (onProgress: (progress: ScanProgress) => void) => Promise<ScanReport>): Promise<void> {
+    try {
+      this.signal.throwIfAborted();
+      this.report = await work((progress) => this.advance(progress));
+      this.#state = 'finished';
+    } catch (error) {
+      this.#state = this.signal.aborted ? 'cancelled' : 'failed';
+      this.error = describeError(this.signal.aborted ? this.signal.reason : error);
+    }
+    this.finishedAt = this.clock();
+    this.tell(this.ending());
+    for (const follower of this.followers) follower.end();
+    this.settle();
+  }
+
+  /** An event that belongs to this scan. */
+  note(event: OcsfEvent): void {
+    this.tell({ type: 'ocsf', event });
+  }
+
+  /** See `Operations.followScan`. */
+  async *follow(signal: AbortSignal): AsyncGenerator<ScanEvent> {
+    if (this.isOver) {
+      yield this.ending();
+      return;
+    }
+    const follower = new Follower<ScanEvent>((event) => event.type === 'progress');
+    this.followers.add(follower);
+    if (this.progress) follower.tell({ type: 'progress', progress: this.progress });
+    try {
+      yield* follower.events(signal);
+    } finally {
+      this.followers.delete(follower);
+    }
+  }
+
+  /** What it found is in the records; the report is for who follows now. */
+  forgetReport(): void {
+    this.report = undefined;
+  }
+
+  view(): ScanView {
+    const { vm, mode, dryRun, trigger } = this.order;
+    const { id, state, queuedAt, startedAt, finishedAt, error } = this;
+    const summary = this.report?.scan.summary;
+    return {
+      ...{ id, vm, mode, dryRun, trigger, state, queuedAt },
+      ...(startedAt !== undefined && { startedAt }),
+      ...(finishedAt !== undefined && { finishedAt }),
+      ...(this.progress && state === 'running' && { progress: this.progress }),
+      ...(summary && { summary: { ...summary, unscanned: { ...summary.unscanned } } }),
+      ...(error && { error }),
+    };
+  }
+
+  private advance(progress: ScanProgress): void {
+    this.startedAt ??= this.clock();
+    if (!this.isOver) this.#state = 'running';
+    this.progress = progress;
+    this.tell({ type: 'progress', progress });
+  }
+
+  private ending(): ScanEvent {
+    return { type: 'ended', scan: this.view(), ...(this.report && { report: this.report }) };
+  }
+
+  private tell(event: ScanEvent): void {
+    for (const follower of this.followers) follower.tell(event);
+  }
+}
