@@ -82,6 +82,8 @@ export const LoginRequest = z.object({
     .regex(/^[0-9a-f]{32}$/)
     .optional(),
   bootId: z.uuid(),
+  /** That the agent has the token which this host made for this VM (`enrolment.ts`). A host that knows of none ignores it. */
+  enrolment: z.object({ proof: sha256 }).optional(),
 });
 export type LoginRequest = z.output<typeof LoginRequest>;
 
