@@ -24,6 +24,7 @@ export class StoreError extends CodedError<StoreErrorCode> {}
 export type InstructionErrorCode =
   | 'not-granted'
   | 'protected'
+  | 'suspended'
   | 'dry-run'
   | 'mode'
   | 'outcome-unknown'
@@ -68,3 +69,7 @@ export class ConfigError extends CodedError<ConfigErrorCode> {}
 export type PatchErrorCode = 'unreadable';
 /** A patch cannot look at what it is about. */
 export class PatchError extends CodedError<PatchErrorCode> {}
+
+export type EnrolmentErrorCode = 'not-known' | 'not-pending' | 'bad-fingerprint' | 'bad-lifetime';
+/** An operator's word about the enrolment of a guest cannot be carried out. */
+export class EnrolmentError extends CodedError<EnrolmentErrorCode> {}

@@ -5,6 +5,8 @@ import type { Identity } from '../channel/identity.ts';
 import { admitLogin, type Enrolments } from '../channel/login.ts';
 import { openChannel } from '../channel/open.ts';
 import type { Domain, GuestSession, OpenChannel } from '../channel/session.ts';
+import type { EnrolmentGate } from '../enrolment/gate.ts';
+import type { LiveKeys } from '../enrolment/live-keys.ts';
 import type { VmRecord } from '../store/records.ts';
 import type { InstructionSet } from './instruction-set.ts';
 import { type InstructionPolicy, match } from './match.ts';
@@ -23,6 +25,10 @@ export interface ConnectOptions {
   readonly deadlines?: Deadlines;
   /** What the agent's bulk work may cost the guest; an agent that does not know of it ignores it. */
   readonly budget?: Budget;
+  /** Decides who is enrolled, and keeps it. Without one, the first login enrols. */
+  readonly gate?: Pick<EnrolmentGate, 'admit'>;
+  /** Hears of each session, from its acceptance to its end. Without it, clones are not noticed. */
+  readonly liveKeys?: Pick<LiveKeys, 'enter'>;
 }
 
 /** A guest that was logged in and whose agent holds us to the instruction set. Whoever has it closes its session. */
@@ -32,6 +38,8 @@ export interface ConnectedGuest {
   readonly session: GuestSession;
   readonly features: Features;
   readonly instructionSet: InstructionSet;
+  /** Why nothing may be done to it at this moment; undefined when something may. */
+  readonly whySuspended?: () => string | undefined;
 }
 
 /** Opens the channel, logs in, negotiates, grants. Throws ChannelError, and then leaves nothing open. */
@@ -45,13 +53,15 @@ export async function connectGuest(
   const closeOnAbort = () => void channel.close();
   signal?.addEventListener('abort', closeOnAbort);
   try {
-    const { session, admitted } = await logIn(domain, channel, options);
+    const session = await logIn(domain, channel, options);
     const features = await negotiate(session, signal);
     const instructionSet = match(features, policy, needs);
     await grantInstructionSet(session, instructionSet, options.budget, signal);
-    const vm = { ...admitted, features, instructionSet };
+    // As it is now: it may have been suspended meanwhile.
+    const vm = { ...recordOf(domain, enrolments), features, instructionSet };
     enrolments.save(vm);
-    return { domain, vm, session, features, instructionSet };
+    const whySuspended = () => enrolments.find(domain.id)?.suspended?.reason;
+    return { domain, vm, session, features, instructionSet, whySuspended };
   } catch (error) {
     await channel.close();
     throw signal?.aborted ? cancelled(signal) : error;
@@ -68,19 +78,28 @@ function deadlinesFor({ deadlines = DEADLINES, budget = {} }: ConnectOptions): D
 }
 
 /** The record is saved before the agent hears that it is accepted: what was pinned is pinned. */
-async function logIn(
-  domain: Domain,
-  channel: OpenChannel,
-  { enrolments, clock }: ConnectOptions,
-): Promise<{ session: GuestSession; admitted: VmRecord }> {
-  let admitted: VmRecord | undefined;
+async function logIn(domain: Domain, channel: OpenChannel, options: ConnectOptions): Promise<GuestSession> {
+  const { identity, enrolments, clock, gate, liveKeys } = options;
   const session = await channel.login(async (untrustedLogin, agentKey) => {
-    admitted = admitLogin(domain, enrolments.find(domain.id), untrustedLogin, agentKey, clock());
+    if (gate) {
+      const { epoch } = gate.admit(domain, untrustedLogin, { agentKey, hostKey: identity.keyId });
+      return { session: randomUUID(), epoch };
+    }
+    const admitted = admitLogin(domain, enrolments.find(domain.id), untrustedLogin, agentKey, clock());
     enrolments.save(admitted);
     return { session: randomUUID(), epoch: admitted.epoch };
   });
-  if (!admitted) throw new TypeError('a login was accepted without having been decided');
-  return { session, admitted };
+  const { id: vm, name } = domain;
+  const { agentKey } = channel;
+  const live = liveKeys?.enter({ vm, name, agentKey, agentId: session.login.agent.id });
+  if (live) void session.ended.then(() => live[Symbol.dispose]());
+  return session;
+}
+
+function recordOf(domain: Domain, enrolments: Enrolments): VmRecord {
+  const record = enrolments.find(domain.id);
+  if (!record) throw new TypeError('a login was accepted and not kept');
+  return record;
 }
 
 /** Asks the agent what the guest can do. */

@@ -9,6 +9,13 @@ export type ChannelErrorCode =
   /** The agent's key is not the one that was pinned for this domain. */
   | 'key-changed'
   | 'login-failed'
+  /** The guest is not enrolled, and the mode of enrolment does not let it in by itself. */
+  | 'not-enrolled'
+  /** The guest shows an enrolment token that was used, has expired, is another VM's, or is not known here. */
+  | 'token-used'
+  | 'token-expired'
+  | 'token-foreign'
+  | 'token-unknown'
   /** The login contradicts what is known of the domain (UUID, agent id). */
   | 'identity-mismatch'
   /** A deadline passed without a byte from the guest. */

@@ -1,6 +1,7 @@
 /**
  * Who a guest is: the socket that the hypervisor names, the UUID that its firmware tells and the key that its
- * agent holds must agree. The first login pins all of them; a later one that differs is refused.
+ * agent holds must agree. Enrolment pins all of them; a login that differs is refused. Who is enrolled, and by what, is
+ * decided in `core/enrolment/`; where nothing else is said, the first login enrols.
  */
 import { displayText, type LoginRequest } from '../../protocol/index.ts';
 import type { VmRecord } from '../store/records.ts';
@@ -14,9 +15,8 @@ export interface Enrolments {
 }
 
 /**
- * Decides about a login and returns the guest's record as it is from now on; nothing is saved here. `known` is
- * undefined at the first use, which pins what the agent shows. Throws ChannelError `key-changed` or
- * `identity-mismatch`.
+ * Decides about a login and returns the guest's record as it is from now on; nothing is saved here. A guest that is
+ * not known, or was reset, is enrolled as it shows itself. Throws ChannelError `key-changed` or `identity-mismatch`.
  */
 export function admitLogin(
   domain: Domain,
@@ -25,19 +25,51 @@ export function admitLogin(
   agentKey: string,
   now: number,
 ): VmRecord {
-  if (known) checkPinned(domain, known, untrustedLogin, agentKey);
-  checkUuid(domain, untrustedLogin);
+  if (!isPinned(known)) return enrolLogin(domain, known, untrustedLogin, agentKey, now);
+  checkPinned(domain, known, untrustedLogin, agentKey);
+  checkFirmware(domain, untrustedLogin);
   return {
     ...known,
+    name: domain.name,
+    socket: domain.socket,
+    login: withoutProof(untrustedLogin),
+    epoch: nextEpoch(known, untrustedLogin),
+    lastSeen: now,
+  };
+}
+
+/**
+ * Pins what the agent shows, whatever was pinned `before`; what was known of the guest besides does not hold any more.
+ * Its epoch goes on from there: an agent that stayed the same refuses one that is over. Throws ChannelError
+ * `identity-mismatch`.
+ */
+export function enrolLogin(
+  domain: Domain,
+  before: VmRecord | undefined,
+  untrustedLogin: LoginRequest,
+  agentKey: string,
+  now: number,
+): VmRecord {
+  checkFirmware(domain, untrustedLogin);
+  return {
     id: domain.id,
     name: domain.name,
     socket: domain.socket,
     agentKey,
-    login: untrustedLogin,
-    epoch: nextEpoch(known, untrustedLogin),
-    enrolledAt: known?.enrolledAt ?? now,
+    login: withoutProof(untrustedLogin),
+    epoch: (before?.epoch ?? 0) + 1,
+    enrolledAt: now,
     lastSeen: now,
   };
+}
+
+/** Its key holds: it was enrolled, and not reset since. */
+export const isPinned = (known: VmRecord | undefined): known is VmRecord =>
+  known !== undefined && known.resetAt === undefined;
+
+/** A proof has done its work when it was checked, and is not kept. */
+export function withoutProof({ enrolment: _, ...login }: LoginRequest): LoginRequest {
+  return login;
 }
 
 function checkPinned(domain: Domain, known: VmRecord, login: LoginRequest, agentKey: string): void {
@@ -45,7 +77,7 @@ function checkPinned(domain: Domain, known: VmRecord, login: LoginRequest, agent
     throw new ChannelError(
       'key-changed',
       `the agent of ${displayText(domain.name)} shows another key than the one it was enrolled with: if the ` +
-        `guest was reinstalled, enrol it again; if not, somebody else answers (pinned ${short(known.agentKey)}, ` +
+        `guest was reinstalled, enrol it again (lazaret enrol); if not, somebody else answers (pinned ${short(known.agentKey)}, ` +
         `shown ${short(agentKey)})`,
     );
   }
@@ -55,14 +87,14 @@ function checkPinned(domain: Domain, known: VmRecord, login: LoginRequest, agent
   if (!sameUuid(pinned, told)) throw mismatch(domain, 'firmware UUID', pinned, told);
 }
 
-function checkUuid(domain: Domain, { smbiosUuid }: LoginRequest): void {
+/** Throws ChannelError `identity-mismatch` when the firmware tells another UUID than the hypervisor. */
+export function checkFirmware(domain: Domain, { smbiosUuid }: LoginRequest): void {
   if (domain.uuid === undefined || sameUuid(domain.uuid, smbiosUuid)) return;
   throw mismatch(domain, 'firmware UUID', domain.uuid, smbiosUuid);
 }
 
 /** The guest was started or restored since: commands that were meant for it as it was are void. */
-function nextEpoch(known: VmRecord | undefined, login: LoginRequest): number {
-  if (!known) return 1;
+function nextEpoch(known: VmRecord, login: LoginRequest): number {
   return known.login.bootId === login.bootId ? known.epoch : known.epoch + 1;
 }
 

@@ -56,6 +56,20 @@ const inVault = () => {
   return existsSync(directory) ? readdirSync(directory) : [];
 };
 
+describe('a contained file of a suspended guest', () => {
+  test('is not put back, nor staged there', async () => {
+    const target = guest.write('/tmp/x', MALWARE);
+    const { id } = await executor.perform(guest.connect(), contain(target));
+    const quarantine = new Quarantine(vault, executor);
+    const held = index.ofAction(id)?.id ?? '';
+    const suspended = { ...guest.connect(), whySuspended: () => 'it is a clone of db' };
+    await expect(quarantine.restore(suspended, held)).rejects.toThrow(code('suspended'));
+    expect(guest.staged.size).toBe(0);
+    await quarantine.restore(guest.connect(), held);
+    expect(guest.files.has('/tmp/x')).toBe(true);
+  });
+});
+
 describe('an instruction', () => {
   test('is written down and its content is safe before the guest hears of it', async () => {
     const target = guest.write('/tmp/x', MALWARE, 0o755);
@@ -93,6 +107,32 @@ describe('an instruction', () => {
     expect(guest.received).toEqual([]);
     expect(journal.list()).toEqual([]);
     expect(index.list()).toEqual([]);
+  });
+
+  test('is not sent to a suspended guest, and is again when it is suspended no more', async () => {
+    const target = guest.write('/tmp/x', MALWARE);
+    let reason: string | undefined = 'it is a clone of db';
+    const connected = { ...guest.connect(), whySuspended: () => reason };
+    const asked = executor.perform(connected, contain(target));
+    await expect(asked).rejects.toThrow(code('suspended'));
+    await expect(asked).rejects.toThrow(
+      expect.objectContaining({ message: expect.stringContaining(reason) }),
+    );
+    expect([guest.received, journal.list(), index.list()]).toEqual([[], [], []]);
+    reason = undefined;
+    expect((await executor.perform(connected, contain(target))).outcome.code).toBe('done');
+  });
+
+  test('that is open stays so while its guest is suspended', async () => {
+    const target = guest.write('/tmp/x', MALWARE);
+    guest.after = lost;
+    await expect(executor.perform(guest.connect(), contain(target))).rejects.toThrow(code('outcome-unknown'));
+    guest.after = () => undefined;
+    const sent = guest.received.length;
+    const suspended = { ...guest.connect(), whySuspended: () => 'it is a clone of db' };
+    expect(await executor.reconcile(suspended)).toEqual([]);
+    expect(guest.received).toHaveLength(sent);
+    expect(await executor.reconcile(guest.connect())).toMatchObject([{ outcome: { code: 'done' } }]);
   });
 
   test('upon a protected file is not sent, whatever was planned', async () => {

@@ -16,6 +16,7 @@ import { InstructionError } from '../error.ts';
 import type { ActionJournal } from '../store/action-journal.ts';
 import type { ActionRecord, VmRecord } from '../store/records.ts';
 import { NeverTouch } from './never-touch.ts';
+import { suspendedBecause } from './plan.ts';
 import type { Vault } from './vault.ts';
 
 /** A guest that can be acted upon: logged in, its instruction set granted. */
@@ -25,6 +26,8 @@ export interface ActingGuest {
   readonly instructionSet: InstructionSet;
   /** What was learnt of this guest in its inventory; without it, protection goes by path alone. */
   readonly neverTouch?: NeverTouch;
+  /** Asked before each action: why nothing may be done to it; undefined when something may. */
+  readonly whySuspended?: () => string | undefined;
 }
 
 export type ActionRequest = { readonly finding?: string } & (
@@ -62,7 +65,7 @@ export class ActionExecutor {
 
   /**
    * Carries out one instruction; resolves with its outcome, whatever that is. Throws InstructionError
-   * `not-granted` or `protected` (nothing was sent), or `outcome-unknown` (the channel was lost: reconciled at
+   * `suspended`, `not-granted` or `protected` (nothing was sent), or `outcome-unknown` (the channel was lost: reconciled at
    * the next connection); StoreError when it could not be written down, and then nothing was sent either. An
    * aborted `signal` keeps it from being begun; once the intent is written it is not cut short.
    */
@@ -77,11 +80,12 @@ export class ActionExecutor {
 
   /**
    * Closes what an earlier session of this guest left open; gives what it came to. To be called after the
-   * grant and before anything else is done.
+   * grant and before anything else is done. In a suspended guest it stays open: the command may have been another's.
    */
   async reconcile(guest: ActingGuest): Promise<readonly ClosedAction[]> {
     const closed: ClosedAction[] = [];
-    for (const intent of this.journal.open(guest.vm.id)) closed.push(await this.carryOut(guest, intent));
+    const open = guest.whySuspended?.() === undefined ? this.journal.open(guest.vm.id) : [];
+    for (const intent of open) closed.push(await this.carryOut(guest, intent));
     await this.settleVault(guest.vm.id);
     return closed;
   }
@@ -132,9 +136,11 @@ export class ActionExecutor {
   }
 }
 
-/** Throws InstructionError `not-granted` or `protected`. */
+/** Throws InstructionError `suspended`, `not-granted` or `protected`. */
 export function requireAllowed(guest: ActingGuest, instruction: Instruction): void {
   const { name } = instruction;
+  const suspended = guest.whySuspended?.();
+  if (suspended !== undefined) throw new InstructionError('suspended', suspendedBecause(suspended));
   if (!guest.instructionSet.instructions.includes(name)) {
     throw new InstructionError('not-granted', `the instruction set of this guest does not have ${name}`);
   }

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { type FileTarget, GuestPath, type ProcessTarget } from '../../protocol/index.ts';
 import type { Finding, PlanningContext, Remediation } from '../api/index.ts';
 import { NeverTouch } from './never-touch.ts';
-import { planActions } from './plan.ts';
+import { type PlanContext, planActions } from './plan.ts';
 
 const file: FileTarget = { path: '/tmp/x', dev: '1', ino: '7', sha256: 'a'.repeat(64) };
 const runner: ProcessTarget = { pid: 500, start: '9', executable: { dev: '1', ino: '7' } };
@@ -28,14 +28,14 @@ const remediations = [
   { id: 'stop-process', remediation: stop },
 ];
 
-const context = (over: Partial<PlanningContext> = {}): PlanningContext => ({
+const context = (over: Partial<PlanContext> = {}): PlanContext => ({
   mode: 'contain',
   deleteWhenNotContainable: false,
   grants: () => true,
   ...over,
 });
 
-const plan = (findings: readonly Finding[], over: Partial<PlanningContext> = {}, list = new NeverTouch()) => {
+const plan = (findings: readonly Finding[], over: Partial<PlanContext> = {}, list = new NeverTouch()) => {
   const { steps, withheld } = planActions(findings, remediations, context(over), list);
   return {
     steps: steps.map(({ finding, remediation, step }) => `${finding} ${remediation} ${step.instruction}`),
@@ -77,6 +77,13 @@ describe('a plan', () => {
     const { steps, withheld } = plan([fileFinding, processFinding], { mode: 'detect' });
     expect(steps).toEqual([]);
     expect(withheld).toEqual([expect.stringMatching('f1 .*detect'), expect.stringMatching('f2 .*detect')]);
+  });
+
+  test('does nothing to a suspended guest, and says why it is', () => {
+    const { steps, withheld } = plan([fileFinding, processFinding], { suspended: 'it is a clone of db' });
+    expect(steps).toEqual([]);
+    const why = /the guest is suspended.*enrolled again: it is a clone of db$/;
+    expect(withheld).toEqual([expect.stringMatching(why), expect.stringMatching(why)]);
   });
 
   test('leaves a protected file and what runs it alone', () => {

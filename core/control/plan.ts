@@ -21,6 +21,12 @@ export interface Plan {
   readonly withheld: readonly WithheldStep[];
 }
 
+/** What plugins see of it, and what is the plan's own affair. */
+export interface PlanContext extends PlanningContext {
+  /** Why nothing may be done to this guest. */
+  readonly suspended?: string | undefined;
+}
+
 export interface NamedRemediation {
   readonly id: string;
   readonly remediation: Remediation;
@@ -33,7 +39,7 @@ export interface NamedRemediation {
 export function planActions(
   findings: readonly Finding[],
   remediations: readonly NamedRemediation[],
-  context: PlanningContext,
+  context: PlanContext,
   neverTouch: NeverTouch,
 ): Plan {
   const steps: PlannedStep[] = [];
@@ -53,13 +59,10 @@ export function planActions(
 }
 
 /** Each step that came to nothing is told with the finding; a finding is acted upon only when it is malicious. */
-function reasonToReport(
-  finding: Finding,
-  context: PlanningContext,
-  neverTouch: NeverTouch,
-): string | undefined {
+function reasonToReport(finding: Finding, context: PlanContext, neverTouch: NeverTouch): string | undefined {
   if (finding.judgement !== 'malicious') return 'it is suspicious only: a person decides';
   if (context.mode === 'detect') return 'the mode is detect: findings are reported, nothing is done';
+  if (context.suspended !== undefined) return suspendedBecause(context.suspended);
   // Neither is what runs a protected file stopped.
   return finding.kind === 'file'
     ? neverTouch.fileReason(finding.file)
@@ -109,6 +112,9 @@ function whyNotRemoved({ mode, grants, deleteWhenNotContainable }: PlanningConte
     ? `${notGranted('contain:file')}, nor does it have delete:file`
     : `${notGranted('contain:file')}, and policy does not let it be deleted instead`;
 }
+
+export const suspendedBecause = (reason: string): string =>
+  `the guest is suspended, and nothing is done to it until it is enrolled again: ${reason}`;
 
 const notGranted = (instruction: Step['instruction']): string =>
   `the instruction set of this guest does not have ${instruction}`;

@@ -2,7 +2,7 @@
 import { decodeBytes, displayBytes, type FileState } from '../../protocol/index.ts';
 import { InstructionError, StoreError } from '../error.ts';
 import type { VaultRecord } from '../store/records.ts';
-import type { ActingGuest, ActionExecutor, ClosedAction } from './execute.ts';
+import { type ActingGuest, type ActionExecutor, type ClosedAction, requireAllowed } from './execute.ts';
 import type { Vault } from './vault.ts';
 
 /** Where the outcome of the containment did not say how the file was: root's own, closed to all others. */
@@ -43,14 +43,13 @@ export class Quarantine {
         `${id} was not taken from this guest: it goes back where it came from`,
       );
     }
-    await guest.session.stage(record.sha256, this.vault.open(id), signal);
     const target = { path: record.path, sha256: record.sha256, state: record.state ?? UNKNOWN_STATE };
+    const instruction = { name: 'restore:file', target } as const;
+    requireAllowed(guest, instruction);
+    await guest.session.stage(record.sha256, this.vault.open(id), signal);
     const { finding } = record;
-    const action = await this.executor.perform(
-      guest,
-      { instruction: { name: 'restore:file', target }, ...(finding !== undefined && { finding }) },
-      signal,
-    );
+    const request = { instruction, ...(finding !== undefined && { finding }) };
+    const action = await this.executor.perform(guest, request, signal);
     if (action.outcome.code !== 'done') throw refused(record, action);
     return action;
   }

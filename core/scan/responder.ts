@@ -82,7 +82,8 @@ export class Responder {
     const { mode, deleteWhenNotContainable } = this.policy;
     if (mode !== 'detect') await this.surveyProtected(signal);
     const granted = new Set(this.guest.instructionSet.instructions);
-    const context = { mode, deleteWhenNotContainable, grants: granted.has.bind(granted) };
+    const suspended = this.guest.whySuspended?.();
+    const context = { mode, deleteWhenNotContainable, grants: granted.has.bind(granted), suspended };
     const actionable = answerables.map((each) => each.actionable);
     return planActions(actionable, this.parts.remediations, context, this.parts.neverTouch);
   }

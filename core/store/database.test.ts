@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -6,7 +7,9 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { StateDatabase } from './database.ts';
+import { EnrolmentStore } from './enrolments.ts';
 import { MIGRATIONS } from './migrations.ts';
+import { VmStore } from './vms.ts';
 
 let directory: string;
 beforeEach(() => {
@@ -90,6 +93,29 @@ describe('opening', () => {
     newer.close();
     expect(codeOf(() => StateDatabase.open(directory))).toBe('newer-version');
     expect(codeOf(() => StateDatabase.read(directory))).toBe('newer-version');
+  });
+
+  test('brings a database of the release before enrolment up to date, and keeps what it has', () => {
+    const older = new DatabaseSync(join(directory, 'lazaret.db'));
+    older.exec(`${MIGRATIONS.slice(0, 3).join(';')}; PRAGMA user_version = 3`);
+    const login = {
+      type: 'login',
+      protocol: [1],
+      agent: { id: randomUUID(), version: '0' },
+      bootId: randomUUID(),
+    };
+    older
+      .prepare(`INSERT INTO vms (id, name, socket, agentKey, login, epoch, enrolledAt, lastSeen)
+                VALUES ('v', 'web', '/run/web.sock', ?, ?, 7, 1, 2)`)
+      .run('a'.repeat(64), JSON.stringify(login));
+    older.close();
+    const database = StateDatabase.open(directory);
+    const vms = new VmStore(database);
+    const kept = { id: 'v', name: 'web', socket: '/run/web.sock', agentKey: 'a'.repeat(64), login };
+    expect(vms.list()).toStrictEqual([{ ...kept, epoch: 7, enrolledAt: 1, lastSeen: 2 }]);
+    expect(vms.suspend('v', { at: 3, reason: 'a clone' })).toBe(true);
+    expect(new EnrolmentStore(database).pending()).toEqual([]);
+    database.close();
   });
 
   test('refuses what is no database, and one whose pages are damaged', () => {

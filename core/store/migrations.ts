@@ -159,4 +159,35 @@ export const MIGRATIONS: readonly string[] = [
   CREATE INDEX findingsByTime ON findings (lastSeen);
   CREATE INDEX actionsByTime ON actions (intentAt);
   `,
+  `
+  -- Why nothing may be done to a guest, JSON; and since when its key is forgotten, so that it can be enrolled again.
+  ALTER TABLE vms ADD COLUMN suspended TEXT;
+  ALTER TABLE vms ADD COLUMN resetAt INTEGER;
+
+  -- One-time tokens: what their proofs are checked with, never the tokens themselves.
+  CREATE TABLE enrolmentTokens (
+    id INTEGER PRIMARY KEY,
+    vm TEXT NOT NULL,
+    key BLOB NOT NULL UNIQUE,
+    createdAt INTEGER NOT NULL,
+    expires INTEGER NOT NULL,
+    usedAt INTEGER
+  ) STRICT;
+  CREATE INDEX enrolmentTokensByVm ON enrolmentTokens (vm);
+
+  -- Guests that logged in and were not let in, until an operator decides.
+  CREATE TABLE pendingGuests (
+    vm TEXT NOT NULL,
+    agentKey TEXT NOT NULL,
+    name TEXT NOT NULL,
+    socket TEXT NOT NULL,
+    login TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    firstSeen INTEGER NOT NULL,
+    lastSeen INTEGER NOT NULL,
+    attempts INTEGER NOT NULL,
+    PRIMARY KEY (vm, agentKey)
+  ) STRICT;
+  CREATE INDEX pendingGuestsByTime ON pendingGuests (lastSeen);
+  `,
 ];

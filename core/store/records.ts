@@ -25,6 +25,41 @@ export interface VmRecord {
   /** From the last negotiation. */
   readonly features?: Features;
   readonly instructionSet?: InstructionSet;
+  /** It is looked at and nothing is done to it, until it is enrolled again. */
+  readonly suspended?: Suspension;
+  /** Since when its key is forgotten: whoever logs in next is enrolled as a guest that was never seen. */
+  readonly resetAt?: number;
+}
+
+export interface Suspension {
+  readonly at: number;
+  /** In words for the operator. */
+  readonly reason: string;
+}
+
+/** A one-time token as it is kept: `key` checks proofs (`protocol/enrolment.ts`) and does not give the token away. */
+export interface TokenRecord {
+  readonly id: number;
+  readonly vm: string;
+  readonly key: Uint8Array;
+  readonly createdAt: number;
+  readonly expires: number;
+  readonly usedAt?: number;
+}
+
+/** A guest that logged in and was not let in. */
+export interface PendingGuest {
+  readonly vm: string;
+  readonly name: string;
+  readonly socket: string;
+  /** SHA-256 of the key that its agent showed, lower-case hex: the fingerprint. */
+  readonly agentKey: string;
+  readonly login: LoginRequest;
+  /** The code with which it was refused last. */
+  readonly reason: string;
+  readonly firstSeen: number;
+  readonly lastSeen: number;
+  readonly attempts: number;
 }
 
 /** What has a scan begin: somebody asked, the clock, the guest was met for the first time or anew, or a new pack. */

@@ -73,6 +73,17 @@ describe('VmStore', () => {
     expect(vms.list()).toStrictEqual([negotiated]);
   });
 
+  test('suspends a guest, for the first reason that it is given, and knows one that was reset', () => {
+    const vms = new VmStore(database);
+    expect(vms.suspend('vm-1', { at: 1, reason: 'a clone' })).toBe(false);
+    vms.save({ ...vm, resetAt: 5 });
+    expect(vms.suspend('vm-1', { at: 1, reason: 'a clone' })).toBe(true);
+    vms.suspend('vm-1', { at: 2, reason: 'another clone' });
+    expect(vms.find('vm-1')).toStrictEqual({ ...vm, resetAt: 5, suspended: { at: 1, reason: 'a clone' } });
+    vms.save(vm);
+    expect(vms.find('vm-1')).toStrictEqual(vm);
+  });
+
   test('does not hand out a damaged row', () => {
     const vms = new VmStore(database);
     vms.save(vm);

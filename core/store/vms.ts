@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { Features, INSTRUCTION_NAMES, LoginRequest, sha256 } from '../../protocol/index.ts';
 import type { Row, StateDatabase } from './database.ts';
-import type { VmRecord } from './records.ts';
+import type { Suspension, VmRecord } from './records.ts';
 import { jsonColumn, readRow, timeColumn, toJsonOrNull } from './rows.ts';
 
 const InstructionSetColumn = z.object({
@@ -15,6 +15,8 @@ const InstructionSetColumn = z.object({
   ),
 });
 
+const SuspensionColumn = z.object({ at: timeColumn, reason: z.string() });
+
 const VmRow = z.object({
   id: z.string(),
   name: z.string(),
@@ -26,6 +28,8 @@ const VmRow = z.object({
   lastSeen: timeColumn,
   features: jsonColumn(Features).exactOptional(),
   instructionSet: jsonColumn(InstructionSetColumn).exactOptional(),
+  suspended: jsonColumn(SuspensionColumn).exactOptional(),
+  resetAt: timeColumn.exactOptional(),
 });
 
 const read = (row: Row): VmRecord => readRow('vms', VmRow, row);
@@ -46,16 +50,27 @@ export class VmStore {
   save(record: VmRecord): void {
     this.database.run(
       `INSERT OR REPLACE INTO vms
-         (id, name, socket, agentKey, login, epoch, enrolledAt, lastSeen, features, instructionSet)
+         (id, name, socket, agentKey, login, epoch, enrolledAt, lastSeen, features, instructionSet,
+          suspended, resetAt)
        VALUES
-         (:id, :name, :socket, :agentKey, :login, :epoch, :enrolledAt, :lastSeen, :features, :instructionSet)`,
+         (:id, :name, :socket, :agentKey, :login, :epoch, :enrolledAt, :lastSeen, :features, :instructionSet,
+          :suspended, :resetAt)`,
       {
         ...record,
         login: JSON.stringify(record.login),
         features: toJsonOrNull(record.features),
         instructionSet: toJsonOrNull(record.instructionSet),
+        suspended: toJsonOrNull(record.suspended),
+        resetAt: record.resetAt ?? null,
       },
     );
+  }
+
+  /** From now on nothing is done to it. One that is suspended already keeps its first reason. False: it is not known. */
+  suspend(id: string, suspension: Suspension): boolean {
+    const suspended = JSON.stringify(suspension);
+    const sql = 'UPDATE vms SET suspended = coalesce(suspended, :suspended) WHERE id = :id';
+    return this.database.run(sql, { id, suspended }) > 0;
   }
 
   /** By name. */

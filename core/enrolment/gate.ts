@@ -1,0 +1,98 @@
+import type { LoginRequest, ProofParties } from '../../protocol/index.ts';
+import type { Logger } from '../api/index.ts';
+import { ChannelError } from '../channel/error.ts';
+import { admitLogin, checkFirmware, enrolLogin, withoutProof } from '../channel/login.ts';
+import type { Domain } from '../channel/session.ts';
+import type { EnrolmentEvent, EnrolmentStore } from '../store/enrolments.ts';
+import type { VmRecord } from '../store/records.ts';
+import type { VmStore } from '../store/vms.ts';
+import { type CheckedProof, checkProof, decide, type EnrolmentMode, refusal } from './decide.ts';
+
+export interface GateParts {
+  readonly vms: VmStore;
+  readonly enrolments: EnrolmentStore;
+  readonly mode: EnrolmentMode;
+  /** Milliseconds since 1970. */
+  readonly clock: () => number;
+  readonly logger: Pick<Logger, 'info' | 'warn'>;
+}
+
+type Log = (event: EnrolmentEvent) => void;
+
+/** Decides about logins, and keeps what was decided: a guest that is let in is pinned before it hears of it. */
+export class EnrolmentGate {
+  private readonly parts: GateParts;
+
+  constructor(parts: GateParts) {
+    this.parts = parts;
+  }
+
+  /**
+   * The record of a guest that is let in, durable. Its token is used up in the same transaction. One that is not
+   * let in is remembered as pending. Throws ChannelError (`key-changed`, `identity-mismatch`, `not-enrolled`,
+   * `token-…`) or StoreError.
+   */
+  admit(domain: Domain, untrustedLogin: LoginRequest, parties: ProofParties): VmRecord {
+    const result = this.parts.enrolments.change((log) => this.decide(domain, untrustedLogin, parties, log));
+    if (!(result instanceof ChannelError)) return result;
+    this.parts.logger.warn(result.message);
+    throw result;
+  }
+
+  /** What is refused is written down too, and so must not be thrown in here. */
+  private decide(
+    domain: Domain,
+    untrustedLogin: LoginRequest,
+    parties: ProofParties,
+    log: Log,
+  ): VmRecord | ChannelError {
+    const { vms, enrolments, mode, clock } = this.parts;
+    const { agentKey } = parties;
+    checkFirmware(domain, untrustedLogin);
+    const known = vms.find(domain.id);
+    const own = enrolments.tokensOf(domain.id);
+    const others = () => enrolments.tokensOfOthers(domain.id);
+    const proof = checkProof(untrustedLogin.enrolment?.proof, own, others, parties, clock());
+    const tokenAwaited = own.some(({ usedAt }) => usedAt === undefined);
+    const decision = decide({ mode, known, agentKey, proof: proof.state, tokenAwaited });
+    if (decision.kind === 'refuse') {
+      this.remember(domain, untrustedLogin, agentKey, decision.code);
+      return refusal(decision.code, domain.name, agentKey);
+    }
+    if (decision.kind === 'enrol') return this.enrol(domain, untrustedLogin, agentKey, proof, log);
+    const admitted = admitLogin(domain, known, untrustedLogin, agentKey, clock());
+    vms.save(admitted);
+    return admitted;
+  }
+
+  private enrol(
+    domain: Domain,
+    untrustedLogin: LoginRequest,
+    agentKey: string,
+    { state, token }: CheckedProof,
+    log: Log,
+  ): VmRecord {
+    const { vms, enrolments, clock, logger } = this.parts;
+    const now = clock();
+    const enrolled = enrolLogin(domain, vms.find(domain.id), untrustedLogin, agentKey, now);
+    const by = state === 'valid' ? 'token' : 'first-use';
+    if (token && state === 'valid') enrolments.useToken(token.id, now);
+    vms.save(enrolled);
+    enrolments.dropPending(domain.id);
+    log({ id: domain.id, event: 'enrolled', at: now, agentKey, detail: by });
+    logger.info('a guest was enrolled', { vm: domain.id, name: domain.name, agentKey, by });
+    return enrolled;
+  }
+
+  private remember(domain: Domain, untrustedLogin: LoginRequest, agentKey: string, reason: string): void {
+    this.parts.enrolments.addPending({
+      vm: domain.id,
+      name: domain.name,
+      socket: domain.socket,
+      agentKey,
+      login: withoutProof(untrustedLogin),
+      reason,
+      lastSeen: this.parts.clock(),
+    });
+  }
+}
