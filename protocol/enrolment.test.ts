@@ -74,8 +74,12 @@ describe('a proof', () => {
       bootId: '9f1c2d3e-4b5a-4c6d-9e8f-aabbccddeeff',
     };
     expect(LoginRequest.safeParse(login).success).toBe(true);
-    expect(LoginRequest.safeParse({ ...login, enrolment: { proof: PROOF } }).success).toBe(true);
-    for (const proof of [undefined, 5, '', PROOF.toUpperCase(), `${PROOF}00`, PROOF.slice(1)])
-      expect(LoginRequest.safeParse({ ...login, enrolment: { proof } }).success).toBe(false);
+    const withProofs = (proofs: unknown) =>
+      LoginRequest.safeParse({ ...login, enrolment: { proofs } }).success;
+    expect(withProofs([PROOF])).toBe(true);
+    expect(withProofs(Array(8).fill(PROOF))).toBe(true);
+    for (const proofs of [undefined, PROOF, [], Array(9).fill(PROOF)]) expect(withProofs(proofs)).toBe(false);
+    for (const proof of [5, '', PROOF.toUpperCase(), `${PROOF}00`, PROOF.slice(1)])
+      expect(withProofs([proof])).toBe(false);
   });
 });

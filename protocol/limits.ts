@@ -38,6 +38,8 @@ export const LIMITS = {
   resyncDiscardBytes: 64 * MiB,
   /** Concurrent requests on one session. */
   concurrentRequests: 32,
+  /** Enrolment tokens of which a login can bring the proof: an agent may find an old one beside the new one. */
+  enrolmentProofs: 8,
   /** Header bytes of one request or response. */
   headerBytes: 8 * KiB,
 } as const;

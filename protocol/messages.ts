@@ -82,8 +82,8 @@ export const LoginRequest = z.object({
     .regex(/^[0-9a-f]{32}$/)
     .optional(),
   bootId: z.uuid(),
-  /** That the agent has the token which this host made for this VM (`enrolment.ts`). A host that knows of none ignores it. */
-  enrolment: z.object({ proof: sha256 }).optional(),
+  /** That the agent has tokens (`enrolment.ts`), in the order in which it found them. A host that wants none ignores it. */
+  enrolment: z.object({ proofs: z.array(sha256).min(1).max(LIMITS.enrolmentProofs) }).optional(),
 });
 export type LoginRequest = z.output<typeof LoginRequest>;
 

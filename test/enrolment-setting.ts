@@ -35,9 +35,10 @@ export class TestGuest {
     return { agentKey: this.agentKey, hostKey: HOST_KEY };
   }
 
-  /** Its login request, with the proof that it has `token`. */
-  having(token: string): LoginRequest {
-    return { ...this.login, enrolment: { proof: enrolmentProof(enrolmentKey(token), this.parties) } };
+  /** Its login request, with proofs that it has these tokens. */
+  having(...tokens: readonly string[]): LoginRequest {
+    const proofs = tokens.map((token) => enrolmentProof(enrolmentKey(token), this.parties));
+    return { ...this.login, enrolment: { proofs } };
   }
 }
 

@@ -20,20 +20,22 @@ export interface CheckedProof {
   readonly token?: TokenRecord;
 }
 
-/** Checks a proof against the tokens of its VM, and then those of `others`, to say what is wrong with it. */
-export function checkProof(
-  untrustedProof: string | undefined,
+/** Checks proofs against the tokens of their VM, and then those of `others`, to say what is wrong with them. */
+export function checkProofs(
+  untrustedProofs: readonly string[] | undefined,
   own: readonly TokenRecord[],
   others: () => readonly TokenRecord[],
   parties: ProofParties,
   now: number,
 ): CheckedProof {
-  if (untrustedProof === undefined) return { state: 'none' };
-  const proves = ({ key }: TokenRecord) => isEnrolmentProof(untrustedProof, key, parties);
-  const token = own.find(proves);
-  if (!token) return { state: others().some(proves) ? 'foreign' : 'unknown' };
-  if (token.usedAt !== undefined) return { state: 'used', token };
-  return { state: token.expires <= now ? 'expired' : 'valid', token };
+  if (untrustedProofs === undefined) return { state: 'none' };
+  const isProved = ({ key }: TokenRecord) =>
+    untrustedProofs.some((untrusted) => isEnrolmentProof(untrusted, key, parties));
+  const proved = own.filter(isProved);
+  const unused = proved.find(({ usedAt }) => usedAt === undefined);
+  if (unused) return { state: unused.expires <= now ? 'expired' : 'valid', token: unused };
+  if (proved[0]) return { state: 'used', token: proved[0] };
+  return { state: others().some(isProved) ? 'foreign' : 'unknown' };
 }
 
 export interface Circumstances {

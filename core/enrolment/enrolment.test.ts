@@ -83,6 +83,19 @@ describe('a token', () => {
     expect(admit('first-use').agentKey).toBe(guest.agentKey);
   });
 
+  it('counts beside others that do not, in any order', () => {
+    const { token: old } = setting.desk.createToken(web.id);
+    admit('token', guest.having(old));
+    const { token } = setting.desk.createToken(web.id);
+    const { token: foreign } = setting.desk.createToken(db.id);
+    const reinstalled = new TestGuest();
+    const spoilt = [foreign, old, newEnrolmentToken()];
+    const claim = (...tokens: string[]) => admit('token', reinstalled.having(...tokens), web, reinstalled);
+    expect(() => claim(...spoilt)).toThrow(code('token-used'));
+    expect(claim(...spoilt, token).agentKey).toBe(reinstalled.agentKey);
+    expect(setting.enrolments.tokensOf(db.id)[0]).not.toHaveProperty('usedAt');
+  });
+
   it('replaces the one before it', () => {
     const { token: first } = setting.desk.createToken(web.id);
     const { token: second } = setting.desk.createToken(web.id);

@@ -6,7 +6,7 @@ import type { Domain } from '../channel/session.ts';
 import type { EnrolmentEvent, EnrolmentStore } from '../store/enrolments.ts';
 import type { VmRecord } from '../store/records.ts';
 import type { VmStore } from '../store/vms.ts';
-import { type CheckedProof, checkProof, decide, type EnrolmentMode, refusal } from './decide.ts';
+import { type CheckedProof, checkProofs, decide, type EnrolmentMode, refusal } from './decide.ts';
 
 export interface GateParts {
   readonly vms: VmStore;
@@ -52,7 +52,7 @@ export class EnrolmentGate {
     const known = vms.find(domain.id);
     const own = enrolments.tokensOf(domain.id);
     const others = () => enrolments.tokensOfOthers(domain.id);
-    const proof = checkProof(untrustedLogin.enrolment?.proof, own, others, parties, clock());
+    const proof = checkProofs(untrustedLogin.enrolment?.proofs, own, others, parties, clock());
     const tokenAwaited = own.some(({ usedAt }) => usedAt === undefined);
     const decision = decide({ mode, known, agentKey, proof: proof.state, tokenAwaited });
     if (decision.kind === 'refuse') {
