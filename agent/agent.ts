@@ -6,17 +6,22 @@ import { Actor } from './act/actor.ts';
 import { Journal } from './act/journal.ts';
 import { Protection } from './act/protection.ts';
 import { Allegiance } from './allegiance.ts';
+import { EnrolmentTokens } from './enrolment/token.ts';
 import { messageOf, StartError } from './error.ts';
 import { clearStaged, stagedDirectory } from './handlers/staging.ts';
-import { type Identity, loadIdentity } from './identity.ts';
+import { type Identity, settleIdentity } from './identity.ts';
 import { pidfdOpen } from './linux/calls.ts';
 import { errnoOf } from './linux/error.ts';
 import { Root } from './linux/root.ts';
+import { smbiosUuid as firmwareUuid } from './machine.ts';
 import type { PaceClock } from './session/pace.ts';
 import { openStateDirectory } from './state.ts';
 
 export interface Agent {
   readonly identity: Identity;
+  /** The firmware's UUID, lower case, where it is known. */
+  readonly smbiosUuid: string | undefined;
+  readonly tokens: EnrolmentTokens;
   readonly root: Root;
   /** The state directory. */
   readonly state: string;
@@ -40,12 +45,16 @@ export interface AgentOptions {
   readonly ownFiles: readonly string[];
   /** By which work is paced, where it is not this machine's. */
   readonly paceClock?: PaceClock;
+  /** A file with an enrolment token, before any other place of one. */
+  readonly tokenFile?: string | undefined;
+  /** In place of what the firmware says. */
+  readonly smbiosUuid?: string;
   log(line: string): void;
 }
 
 /** Makes ready for sessions, and brings what an earlier run left unfinished to an end. Throws StartError. */
 export async function startAgent(options: AgentOptions): Promise<Agent> {
-  const { root: path, state, denied, ownFiles, paceClock, log } = options;
+  const { root: path, state, denied, ownFiles, paceClock, log, smbiosUuid = firmwareUuid() } = options;
   openStateDirectory(state);
   clearStaged(state);
   const root = openRoot(path);
@@ -54,12 +63,19 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const protection = new Protection({ directories, files: ownFiles });
   const actor = new Actor({ root, protection, journal, denied, log });
   await actor.reconcile();
-  const identity = await loadIdentity(state);
+  const identity = await settleIdentity({ state, journal, smbiosUuid }, log);
   const allegiance = new Allegiance(state);
+  const tokens = findTokens(options);
   return {
-    ...{ identity, root, state, denied, able: abilities(), allegiance, actor, protection, log },
+    ...{ identity, smbiosUuid, tokens, root, state, denied, able: abilities() },
+    ...{ allegiance, actor, protection, log },
     ...(paceClock && { paceClock }),
   };
+}
+
+function findTokens({ tokenFile, state, log }: AgentOptions): EnrolmentTokens {
+  const credentials = process.env.CREDENTIALS_DIRECTORY;
+  return new EnrolmentTokens({ file: tokenFile, credentials, firmware: '/sys/firmware', state }, log);
 }
 
 function openRoot(path: string): Root {

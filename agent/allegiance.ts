@@ -1,9 +1,12 @@
 /** Which host this agent obeys, and how far that host's epochs have come. Both outlive the agent. */
 import { join } from 'node:path';
-import { readIfThere, writeDurably } from './state.ts';
+import { readIfThere, removeDurably, writeDurably } from './state.ts';
 
 const PIN = 'host.pin';
 const EPOCH = 'epoch';
+
+/** From its next start on the agent obeys the first host that accepts it. */
+export const forgetAllegiance = (state: string): void => removeDurably(state, PIN, EPOCH);
 
 export class Allegiance {
   private readonly state: string;

@@ -15,7 +15,7 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { describe, expect, it } from 'vitest';
-import { RECORD } from '../protocol/index.ts';
+import { enrolmentKey, isEnrolmentProof, newEnrolmentToken, RECORD } from '../protocol/index.ts';
 import { need } from '../test/need.ts';
 import { makeCertificate, TestHost } from './testing/host.ts';
 import { fileTarget, sha256, TempDirectory } from './testing/tree.ts';
@@ -82,6 +82,37 @@ describe.each(KINDS)('the agent %s', (_name, command, there) => {
       expect(readFileSync(join(program.state, 'identity.json'), 'utf8')).toBe(identity);
       again.kill('SIGKILL');
       await once(again, 'exit');
+    },
+  );
+
+  it.runIf(there)(
+    'finds a token in the file that it is told, and becomes another agent when it is told',
+    async () => {
+      const token = newEnrolmentToken();
+      const tokens = new TempDirectory();
+      const file = join(tokens.path, 'token');
+      writeFileSync(file, token);
+      await using program = new Program(command, '--enrolment-token-file', file);
+      const [, shown = ''] = /key ([0-9a-f]{64})/.exec(await program.line(', key ')) ?? [];
+      const host = await TestHost.connect(program.socket, await makeCertificate());
+      const { enrolment, agent } = await host.login();
+      expect(host.keys().agentKey).toBe(shown);
+      expect(isEnrolmentProof(enrolment?.proofs[0] ?? '', enrolmentKey(token), host.keys())).toBe(true);
+      await host.features();
+      await host.close();
+      program.child.kill('SIGTERM');
+      await program.ended;
+      tokens[Symbol.dispose]();
+
+      expect(existsSync(join(program.state, 'host.pin'))).toBe(true);
+      const [path = '', ...args] = command;
+      const renewing = spawn(path, [...args, '--new-identity', '--state', program.state]);
+      const [[status], said] = await Promise.all([once(renewing, 'exit'), once(renewing.stderr, 'data')]);
+      expect(status).toBe(0);
+      const renewed = JSON.parse(readFileSync(join(program.state, 'identity.json'), 'utf8'));
+      expect(renewed.id).not.toBe(agent.id);
+      expect(String(said)).toMatch(new RegExp(`agent ${renewed.id}, key (?!${shown})[0-9a-f]{64}`));
+      expect(existsSync(join(program.state, 'host.pin'))).toBe(false);
     },
   );
 
@@ -159,6 +190,8 @@ describe('wrong use', () => {
     [['--listen', 'tcp:1'], 64, 'unix:PATH'],
     [['--port', '/dev/null', '--listen', 'unix:x'], 64, 'either'],
     [['--frobnicate'], 64, 'frobnicate'],
+    [['--new-identity', '--listen', 'unix:x'], 64, '--new-identity'],
+    [['--new-identity', '--state', '/dev/null/x'], 1, '--state'],
     [['--listen', 'unix:x', '--config', '/nowhere'], 78, '/nowhere'],
     [['--port', '/nowhere', '--state', '/dev/null/x'], 1, '--state'],
   ])('%j ends with %i and says why', async (args, code, text) => {

@@ -6,11 +6,14 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { setFlagsFromString } from 'node:v8';
 import { displayText } from '../protocol/index.ts';
+import { Journal } from './act/journal.ts';
 import { type Agent, startAgent } from './agent.ts';
 import { DEFAULT_CONFIG, loadConfig } from './config.ts';
 import { messageOf, StartError } from './error.ts';
+import { type Identity, renewIdentity } from './identity.ts';
+import { smbiosUuid } from './machine.ts';
 import { serve } from './serve.ts';
-import { defaultStateDirectory } from './state.ts';
+import { defaultStateDirectory, openStateDirectory } from './state.ts';
 import { openDevice } from './transport/device.ts';
 import { listenOn } from './transport/listen.ts';
 import type { Resync } from './transport/resync.ts';
@@ -25,6 +28,10 @@ const HELP = `lazaret-agent ${VERSION}: serves this guest to the Lazaret engine 
   --root DIR          serve only what lies below DIR, which is then / (default: /)
   --state DIR         identity, pinned host and journal (default: ${defaultStateDirectory()})
   --config FILE       what the administrator denies (default: ${DEFAULT_CONFIG}, if there is one)
+  --enrolment-token-file FILE
+                      the token that the host made for this VM; it is also found as systemd credential, SMBIOS OEM
+                      string, in fw_cfg, and as enrolment-token in the state directory
+  --new-identity      become another agent, with a new key that the host must enrol, and exit; the agent must not run
   --help, --version
 `;
 
@@ -36,6 +43,8 @@ interface Options {
   readonly root: string;
   readonly state: string;
   readonly config?: string;
+  readonly tokenFile?: string;
+  readonly newIdentity: boolean;
 }
 
 /** Undefined when there is nothing left to do. Throws StartError (`usage`). */
@@ -46,14 +55,27 @@ function readOptions(args: string[]): Options | undefined {
     return undefined;
   }
   const { port, listen, root = '/', state = defaultStateDirectory(), config } = values;
-  if ((port === undefined) === (listen === undefined)) {
+  const newIdentity = values['new-identity'] === true;
+  const lines = [port, listen].filter((line) => line !== undefined).length;
+  if (newIdentity && lines > 0)
+    throw new StartError('usage', '--new-identity goes without --port and --listen');
+  if (!newIdentity && lines !== 1) {
     throw new StartError('usage', 'give either --port DEVICE or --listen unix:PATH');
   }
   if (listen !== undefined && !/^unix:./.test(listen)) {
     throw new StartError('usage', `--listen takes unix:PATH, not ${listen}`);
   }
   const socket = listen?.slice('unix:'.length);
-  return { root, state, ...(port && { port }), ...(socket && { listen: socket }), ...(config && { config }) };
+  const tokenFile = values['enrolment-token-file'];
+  return {
+    root,
+    state,
+    newIdentity,
+    ...(port && { port }),
+    ...(socket && { listen: socket }),
+    ...(config && { config }),
+    ...(tokenFile && { tokenFile }),
+  };
 }
 
 function parse(args: string[]) {
@@ -65,6 +87,8 @@ function parse(args: string[]) {
     root: text,
     state: text,
     config: text,
+    'enrolment-token-file': text,
+    'new-identity': flag,
     help: flag,
     version: flag,
   };
@@ -82,13 +106,20 @@ function log(line: string): void {
 async function main(): Promise<void> {
   const options = readOptions(process.argv.slice(2));
   if (!options) return;
+  if (options.newIdentity) return becomeAnother(options.state);
   const { deny } = await loadConfig(options.config);
   tuneMemory();
-  const { root, state } = options;
+  const { root, state, tokenFile } = options;
   const ownFiles = [process.execPath, fileURLToPath(import.meta.url), options.config ?? DEFAULT_CONFIG];
-  const agent = await startAgent({ root, state, denied: deny, ownFiles, log });
+  const agent = await startAgent({ root, state, denied: deny, ownFiles, tokenFile, log });
   if (options.port) servePort(options.port, agent);
   else if (options.listen) await serveSocket(options.listen, agent);
+}
+
+async function becomeAnother(state: string): Promise<void> {
+  openStateDirectory(state);
+  const identity = await renewIdentity({ state, journal: new Journal(state), smbiosUuid: smbiosUuid() });
+  log(`this is another agent now, for the host to enrol (lazaret enrol); ${nameOf(identity)}`);
 }
 
 /**
@@ -113,7 +144,7 @@ function servePort(path: string, agent: Agent): void {
     process.kill(process.pid, 'SIGKILL');
   };
   onSignal(leave);
-  log(`serving ${agent.root.path} on ${path}`);
+  log(`serving ${agent.root.path} on ${path}; ${nameOf(agent.identity)}`);
 }
 
 async function serveSocket(path: string, agent: Agent): Promise<void> {
@@ -131,8 +162,11 @@ async function serveSocket(path: string, agent: Agent): Promise<void> {
     rmSync(path, { force: true });
     process.exit();
   });
-  log(`serving ${agent.root.path} on ${path}`);
+  log(`serving ${agent.root.path} on ${path}; ${nameOf(agent.identity)}`);
 }
+
+/** What an operator compares with what the host shows. */
+const nameOf = ({ id, keyId }: Identity): string => `agent ${id}, key ${keyId}`;
 
 function onSignal(leave: () => void): void {
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, leave);

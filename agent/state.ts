@@ -11,6 +11,7 @@ import {
   openSync,
   readFileSync,
   renameSync,
+  rmSync,
   writeSync,
 } from 'node:fs';
 import { homedir } from 'node:os';
@@ -57,6 +58,12 @@ export function writeDurably(directory: string, name: string, text: string): voi
     closeSync(file);
   }
   renameSync(unfinished, join(directory, name));
+  syncDirectory(directory);
+}
+
+/** Removes files, and makes sure that they stay removed. */
+export function removeDurably(directory: string, ...names: readonly string[]): void {
+  for (const name of names) rmSync(join(directory, name), { force: true });
   syncDirectory(directory);
 }
 

@@ -104,6 +104,18 @@ export class Journal {
     this.begun.delete(id);
   }
 
+  /** No command is under way, or was left behind by an agent that died. */
+  get isFinished(): boolean {
+    return this.begun.size === 0;
+  }
+
+  /** Forgets all commands, which must be finished. */
+  clear(): void {
+    if (!this.isFinished) throw new Error('a command is not finished');
+    for (const id of [...this.files.keys()]) this.forget(id);
+    syncDirectory(this.directory);
+  }
+
   private nameOf(id: string): string {
     const name = this.files.get(id);
     if (name === undefined) throw new Error(`the command ${id} was never begun`);

@@ -2,10 +2,11 @@
  * The login request: a stream that lives as long as the session. The agent's lines say who it is, then that it
  * is still there; the host's first line accepts or refuses. The stream's end is the session's.
  */
-import { readFileSync } from 'node:fs';
 import {
   DEADLINES,
   encodeLine,
+  enrolmentKey,
+  enrolmentProof,
   LineSplitter,
   LoginAnswer,
   type LoginRequest,
@@ -13,33 +14,25 @@ import {
   ProtocolError,
   parseMessage,
 } from '../../protocol/index.ts';
+import type { Agent } from '../agent.ts';
+import { bootId, machineId } from '../machine.ts';
 import { VERSION } from '../version.ts';
 import type { Exchange } from './exchange.ts';
 
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
-
-export function loginRequest(agentId: string): LoginRequest {
-  const smbiosUuid = readWord('/sys/class/dmi/id/product_uuid', UUID)?.toLowerCase();
-  const machineId = readWord('/etc/machine-id', /^[0-9a-f]{32}$/);
+/** To a host with this key (SHA-256 of it, hex). */
+export function loginRequest({ identity, smbiosUuid, tokens }: Agent, hostKey: string): LoginRequest {
+  const machine = machineId();
+  const parties = { agentKey: identity.keyId, hostKey };
+  const proofs = tokens.find().map((token) => enrolmentProof(enrolmentKey(token), parties));
   return {
     type: 'login',
     protocol: [PROTOCOL_VERSION],
-    agent: { id: agentId, version: VERSION },
+    agent: { id: identity.id, version: VERSION },
     ...(smbiosUuid && { smbiosUuid }),
-    ...(machineId && { machineId }),
-    bootId: readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim(),
+    ...(machine && { machineId: machine }),
+    bootId: bootId(),
+    ...(proofs.length > 0 && { enrolment: { proofs } }),
   };
-}
-
-/** Undefined when there is no such file, it may not be read, or it holds something else. */
-function readWord(path: string, form: RegExp): string | undefined {
-  try {
-    const word = readFileSync(path, 'latin1').trim();
-    return form.test(word) ? word : undefined;
-  } catch {
-    // A container has no firmware, an image before its first boot no machine id.
-    return undefined;
-  }
 }
 
 /**

@@ -7,8 +7,12 @@ import { describe, expect, it } from 'vitest';
 import {
   echo,
   encodeLine,
+  enrolmentKey,
   type Instruction,
+  isEnrolmentProof,
   LIMITS,
+  LoginRequest,
+  newEnrolmentToken,
   preamble,
   Refusal,
   ROUTES,
@@ -49,6 +53,29 @@ describe('before the login', () => {
     const { id } = agent.agent.identity;
     const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
     expect(await host.login()).toMatchObject({ type: 'login', protocol: [1], agent: { id }, bootId });
+  });
+
+  it('proves, to this host, that it has the tokens that it was handed, and sends none', async () => {
+    await using agent = await TestAgent.start();
+    expect(await (await agent.connect()).login()).not.toHaveProperty('enrolment');
+    const [token, other] = [newEnrolmentToken(), newEnrolmentToken()];
+    writeFileSync(join(agent.agent.state, 'enrolment-token'), `${token}\n`);
+    const host = await agent.connect();
+    const login = await host.login();
+    expect(JSON.stringify(login)).not.toContain(token.slice(9));
+    const { agentKey, hostKey } = host.keys();
+    expect(agentKey).toBe(agent.agent.identity.keyId);
+    const [proof = ''] = LoginRequest.parse(login).enrolment?.proofs ?? [];
+    expect(isEnrolmentProof(proof, enrolmentKey(token), { agentKey, hostKey })).toBe(true);
+    expect(isEnrolmentProof(proof, enrolmentKey(other), { agentKey, hostKey })).toBe(false);
+    expect(isEnrolmentProof(proof, enrolmentKey(token), { agentKey, hostKey: agentKey })).toBe(false);
+  });
+
+  it('is let in with a spoilt token as without one, and says that it is', async () => {
+    await using agent = await TestAgent.start();
+    writeFileSync(join(agent.agent.state, 'enrolment-token'), 'lazaret1_\0');
+    expect(await (await agent.connect()).login()).not.toHaveProperty('enrolment');
+    expect(agent.lines.join()).toContain('is no enrolment token');
   });
 
   it('takes the host at its word when that refuses', async () => {

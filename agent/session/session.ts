@@ -176,7 +176,7 @@ export class Session {
     const { hostKey } = this.phase;
     this.answer = Promise.withResolvers();
     try {
-      const request = loginRequest(this.agent.identity.id);
+      const request = loginRequest(this.agent, hostKey);
       await holdLogin(exchange, request, (answer) => this.decide(answer, hostKey));
       this.end('the host closed it');
     } catch (error) {
@@ -188,7 +188,7 @@ export class Session {
     clearTimeout(this.loginDeadline);
     this.answer?.resolve();
     if (answer.type === 'refuse') {
-      this.agent.log(`the host refused the login: ${answer.code}`);
+      this.agent.log(`the host refused the login: ${answer.code}: ${answer.message}`);
       this.phase = { kind: 'refused', code: 'not-logged-in', why: `refused by the host: ${answer.code}` };
       return;
     }

@@ -1,5 +1,5 @@
 /** A host for tests of the agent, made of nothing but `protocol/`: resync, TLS, HTTP/2, login, requests. */
-import { randomBytes, randomUUID, webcrypto } from 'node:crypto';
+import { createHash, randomBytes, randomUUID, webcrypto, type X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { type ClientHttp2Session, type ClientHttp2Stream, connect as connectHttp2 } from 'node:http2';
 import { connect as connectSocket, type Socket } from 'node:net';
@@ -84,10 +84,12 @@ export class TestHost {
   /** Resolves when the session is over, or the agent says that it will be. */
   readonly ended: Promise<void>;
   epoch = 1;
+  private readonly tls: TLSSocket;
   private loginStream: ClientHttp2Stream | undefined;
 
-  private constructor(socket: Socket, http2: ClientHttp2Session) {
+  private constructor(socket: Socket, tls: TLSSocket, http2: ClientHttp2Session) {
     this.socket = socket;
+    this.tls = tls;
     this.http2 = http2;
     http2.on('error', () => http2.destroy());
     this.ended = new Promise((resolve) => http2.once('goaway', () => resolve()).once('close', resolve));
@@ -113,12 +115,19 @@ export class TestHost {
     });
     await once(http2, 'connect');
     http2.setLocalWindowSize(WINDOWS.connection);
-    return new TestHost(socket, http2);
+    return new TestHost(socket, tls, http2);
   }
 
   async login({ epoch = 1, hostTime = Date.now() }: LoginOptions = {}): Promise<LoginRequest> {
     this.epoch = epoch;
     return this.answerLogin({ type: 'accept', session: randomUUID(), epoch, hostTime });
+  }
+
+  /** SHA-256 of both sides' public keys, as TLS showed them. */
+  keys(): { readonly agentKey: string; readonly hostKey: string } {
+    const [agent, host] = [this.tls.getPeerX509Certificate(), this.tls.getX509Certificate()];
+    if (!agent || !host) throw new Error('TLS does not stand');
+    return { agentKey: keyIdOf(agent), hostKey: keyIdOf(host) };
   }
 
   async refuse(code: (typeof loginRefusalCodes)[number]): Promise<void> {
@@ -271,6 +280,12 @@ export class TestHost {
     this.destroy();
     await closed;
   }
+}
+
+function keyIdOf({ publicKey }: X509Certificate): string {
+  return createHash('sha256')
+    .update(publicKey.export({ type: 'spki', format: 'der' }))
+    .digest('hex');
 }
 
 async function collect(stream: Readable): Promise<Buffer> {
