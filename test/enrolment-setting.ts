@@ -54,6 +54,16 @@ export class EnrolmentSetting implements Disposable {
     this.database = StateDatabase.open(this.directory);
   }
 
+  /** Lets somebody else work on the state directory meanwhile. */
+  async apart(work: () => Promise<void>): Promise<void> {
+    this.database.close();
+    try {
+      await work();
+    } finally {
+      this.database = StateDatabase.open(this.directory);
+    }
+  }
+
   private get parts() {
     const log = (line: string) => void this.lines.push(line);
     return {

@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander';
 import { registerConfig } from './config.ts';
 import { registerDemo } from './demo.ts';
 import { registerDoctor } from './doctor.ts';
+import { registerEnrol } from './enrol.ts';
 import { EXIT } from './exit.ts';
 import { registerFindings } from './findings.ts';
 import { registerPack } from './pack.ts';
@@ -53,6 +54,7 @@ function buildProgram(version: string, context: Context): Command {
   registerDemo(program, context);
   registerScan(program, context);
   registerVm(program, context);
+  registerEnrol(program, context);
   registerFindings(program, context);
   registerQuarantine(program, context);
   registerPatch(program, context);

@@ -2,6 +2,7 @@
 import { StoreError } from '../error.ts';
 import { ActionJournal } from '../store/action-journal.ts';
 import { StateDatabase } from '../store/database.ts';
+import { EnrolmentStore } from '../store/enrolments.ts';
 import { FindingStore } from '../store/findings.ts';
 import { PackStore } from '../store/packs.ts';
 import { PatchStore } from '../store/patches.ts';
@@ -10,6 +11,7 @@ import { VmStore } from '../store/vms.ts';
 
 export class State {
   readonly vms: VmStore;
+  readonly enrolments: EnrolmentStore;
   readonly findings: FindingStore;
   readonly journal: ActionJournal;
   readonly vault: VaultIndex;
@@ -20,6 +22,7 @@ export class State {
   private constructor(database: StateDatabase) {
     this.database = database;
     this.vms = new VmStore(database);
+    this.enrolments = new EnrolmentStore(database);
     this.findings = new FindingStore(database);
     this.journal = new ActionJournal(database);
     this.vault = new VaultIndex(database);

@@ -28,7 +28,8 @@ type Fact = readonly [label: string, value: string];
 const fact = (label: string, value: string, width: number): string =>
   `  ${pad(label, LABEL)}${shorten(harmless(value), Math.max(20, width - LABEL - 2))}\n`;
 
-function identity({ id, socket, agentKey, login, epoch, enrolledAt, lastSeen }: VmRecord): Fact[] {
+function identity(vm: VmRecord): Fact[] {
+  const { id, socket, agentKey, login, epoch, enrolledAt, lastSeen } = vm;
   return [
     ['id', id],
     ['socket', socket],
@@ -39,7 +40,14 @@ function identity({ id, socket, agentKey, login, epoch, enrolledAt, lastSeen }: 
     ['boot id', login.bootId],
     ['epoch', String(epoch)],
     ['last seen', formatTime(lastSeen)],
+    ...enrolmentFacts(vm),
   ];
+}
+
+function* enrolmentFacts({ suspended, resetAt }: VmRecord): Generator<Fact> {
+  if (suspended) yield ['suspended', `${formatTime(suspended.at)}: ${suspended.reason}`];
+  if (resetAt !== undefined)
+    yield ['key forgotten', `${formatTime(resetAt)}: it is enrolled anew when it logs in`];
 }
 
 function capabilities(features: NonNullable<VmRecord['features']>): Fact[] {
