@@ -4,6 +4,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Domain } from '../core/channel/session.ts';
+import { ActionExecutor } from '../core/control/execute.ts';
+import { Vault } from '../core/control/vault.ts';
 import type { EnrolmentMode } from '../core/enrolment/decide.ts';
 import { EnrolmentDesk } from '../core/enrolment/desk.ts';
 import { EnrolmentGate } from '../core/enrolment/gate.ts';
@@ -11,6 +13,7 @@ import { LiveKeys } from '../core/enrolment/live-keys.ts';
 import { ActionJournal } from '../core/store/action-journal.ts';
 import { StateDatabase } from '../core/store/database.ts';
 import { EnrolmentStore } from '../core/store/enrolments.ts';
+import { VaultIndex } from '../core/store/vault-index.ts';
 import { VmStore } from '../core/store/vms.ts';
 import { enrolmentKey, enrolmentProof, type LoginRequest } from '../protocol/index.ts';
 
@@ -84,6 +87,11 @@ export class EnrolmentSetting implements Disposable {
 
   get journal() {
     return new ActionJournal(this.database);
+  }
+
+  get executor() {
+    const vault = new Vault(this.directory, new VaultIndex(this.database));
+    return new ActionExecutor({ journal: this.journal, vault });
   }
 
   get desk() {
