@@ -1,5 +1,6 @@
 /** The command line: one file per command, gathered here. */
 import { Command, CommanderError } from 'commander';
+import { registerApi } from './api.ts';
 import { registerConfig } from './config.ts';
 import { registerDemo } from './demo.ts';
 import { registerDoctor } from './doctor.ts';
@@ -61,6 +62,7 @@ function buildProgram(version: string, context: Context): Command {
   registerPack(program, context);
   registerPlugin(program, context);
   registerConfig(program, context);
+  registerApi(program, context);
   registerDoctor(program, context);
   return program;
 }

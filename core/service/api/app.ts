@@ -46,6 +46,8 @@ const SECOND = 1000;
 
 export async function createApp(parts: AppParts, transport: Transport = {}): Promise<FastifyInstance> {
   const app = fastify(serverOptions(parts, transport) as FastifyServerOptions) as FastifyInstance;
+  // JSON is all that is taken.
+  app.removeContentTypeParser('text/plain');
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(serializerCompiler);
   app.setErrorHandler(

@@ -17,6 +17,9 @@ export interface StreamOptions {
 
 export type StreamEnd = 'ended' | 'reader-gone' | 'slow-reader';
 
+/** Of what may wait, so much may be progress: it never is what a reader is let go for. */
+const PROGRESS_SHARE = 0.25;
+
 const HEADERS = {
   'content-type': 'text/event-stream; charset=utf-8',
   'cache-control': 'no-store',
@@ -62,7 +65,7 @@ async function writeAll(
   let ended = false;
   for await (const event of events) {
     if (signal.aborted) break;
-    if (event.type === 'progress' && response.writableNeedDrain) continue;
+    if (event.type === 'progress' && response.writableLength > waitingBytes * PROGRESS_SHARE) continue;
     // Before the next one is added: a report is as large as it is.
     if (response.writableLength > waitingBytes) {
       response.destroy();
