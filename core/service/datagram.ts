@@ -46,11 +46,17 @@ export function sendDatagram(address: Buffer, bytes: Buffer): void {
     if (setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, timeval, timeval.length) < 0) {
       throw systemError('setsockopt');
     }
-    if (Number(sendto(descriptor, bytes, bytes.length, MSG_NOSIGNAL, address, address.length)) < 0) {
-      throw systemError('sendto');
-    }
+    send(descriptor, address, bytes);
   } finally {
     close(descriptor);
+  }
+}
+
+/** A call that waits can be interrupted, also in a program that handles no signal itself. */
+function send(descriptor: number, address: Buffer, bytes: Buffer): void {
+  const deadline = performance.now() + 1000 * Number(SEND_SECONDS);
+  while (sendto(descriptor, bytes, bytes.length, MSG_NOSIGNAL, address, address.length) < 0) {
+    if (koffi.errno() !== koffi.os.errno.EINTR || performance.now() > deadline) throw systemError('sendto');
   }
 }
 
