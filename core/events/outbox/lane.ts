@@ -59,7 +59,7 @@ export class Lane {
     this.woken = Promise.withResolvers();
   }
 
-  /** Ends `run` when all that is there was delivered, or at the next failure. */
+  /** Ends `run` when all that is there was delivered, or when one more try failed. */
   finish(): void {
     this.ending.abort();
     this.wake();
@@ -69,10 +69,12 @@ export class Lane {
   async run(signal: AbortSignal): Promise<void> {
     const ends = AbortSignal.any([signal, this.ending.signal]);
     signal.addEventListener('abort', () => this.wake(), { once: true });
-    for (;;) {
+    while (!signal.aborted) {
+      // Taken before the turn: what comes during it is not missed.
       const { promise } = this.woken;
+      const ending = this.ending.signal.aborted;
       const progress = await this.turn(signal);
-      if (signal.aborted || (this.ending.signal.aborted && progress !== 'more')) return;
+      if (ending && progress !== 'more') return;
       if (progress === 'failed') await this.parts.clock.sleep(this.pause(), ends);
       else if (progress === 'idle') await promise;
     }
