@@ -11,7 +11,7 @@ export default defineConfig({
   },
   oxc: { decorator: { legacy: true } },
   test: {
-    include: ['{protocol,core,plugins,testkit,agent,demo,test,bench}/**/*.test.ts'],
+    include: ['{protocol,core,plugins,testkit,agent,demo,packaging,test,bench}/**/*.test.ts'],
     globalSetup: './test/temporary.ts',
     testTimeout: 30_000,
     hookTimeout: 60_000,

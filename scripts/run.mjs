@@ -14,7 +14,10 @@ import { fileURLToPath } from 'node:url';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const bin = join(root, 'node_modules', '.bin');
 const node = join(bin, 'node');
-const sources = ['protocol', 'core', 'plugins', 'testkit', 'agent', 'demo', 'bench', 'test', 'tsconfig.json'];
+const sources = [
+  ...['protocol', 'core', 'plugins', 'testkit', 'agent', 'demo', 'bench', 'packaging', 'test'],
+  'tsconfig.json',
+];
 const agentSources = ['protocol', 'agent', 'scripts/build-agent.mjs', 'package-lock.json'];
 
 /** What a job needs made ready before it, and what it then runs. */
@@ -28,6 +31,10 @@ const jobs = {
   check: { needs: [install, compile, packAgent], run: check },
   lint: { needs: [install], run: lint },
   build: { needs: [install, compile], run: async () => 0 },
+  package: {
+    needs: [install, compile, packAgent],
+    run: (args) => program('dist/packaging/main.js', ...args),
+  },
   'build:agent': { needs: [install, packAgent], run: async () => 0 },
 };
 

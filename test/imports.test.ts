@@ -8,7 +8,7 @@ import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 
 const ROOT = path.join(import.meta.dirname, '..');
-const SOURCES = ['protocol', 'core', 'plugins', 'testkit', 'agent', 'demo', 'bench', 'test'];
+const SOURCES = ['protocol', 'core', 'plugins', 'testkit', 'agent', 'demo', 'bench', 'packaging', 'test'];
 const COMPOSITION_ROOT = 'core/container.ts';
 /** Tests, and what only tests run. */
 const TESTING = /\.test\.ts$|\.suite\.ts$|\.child\.ts$|^test\/|^(agent|core\/service)\/testing\//;
