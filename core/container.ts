@@ -17,16 +17,19 @@ import containFile from '../plugins/remediations/contain-file/index.ts';
 import deleteFile from '../plugins/remediations/delete-file/index.ts';
 import stopProcess from '../plugins/remediations/stop-process/index.ts';
 import { DEADLINES, GuestPath, type InstructionName } from '../protocol/index.ts';
-import type { AnyPlugin } from './api/index.ts';
+import type { AnyPlugin, Logger } from './api/index.ts';
 import { connectGuest } from './capability/connect.ts';
 import { loadIdentity } from './channel/identity.ts';
 import type { Domain } from './channel/session.ts';
-import { LiveSettings, type Settings, settingsFor } from './config/index.ts';
+import { type Budget, LiveSettings, type Settings, settingsFor } from './config/index.ts';
 import { ActionExecutor } from './control/execute.ts';
 import { GuestQuarantine } from './control/guest-quarantine.ts';
 import { NeverTouch } from './control/never-touch.ts';
 import { Quarantine } from './control/quarantine.ts';
 import { Vault } from './control/vault.ts';
+import { EnrolmentDesk } from './enrolment/desk.ts';
+import { EnrolmentGate } from './enrolment/gate.ts';
+import { LiveKeys } from './enrolment/live-keys.ts';
 import type { EventSink } from './events/sink.ts';
 import { activeFiles, Packs } from './pack/packs.ts';
 import { PackShelf } from './pack/shelf.ts';
@@ -41,10 +44,11 @@ import { Known } from './scan/known.ts';
 import { noteLateOutcomes } from './scan/response.ts';
 import { Scanner } from './scan/scanner.ts';
 import { Spool } from './scan/spool.ts';
-import type { ServiceOptions, Services } from './services.ts';
+import type { HostServices, Records, ServiceOptions } from './services.ts';
 import { SessionPool } from './session-pool.ts';
 import { ActionJournal } from './store/action-journal.ts';
 import { StateDatabase } from './store/database.ts';
+import { EnrolmentStore } from './store/enrolments.ts';
 import { FindingStore } from './store/findings.ts';
 import { PackStore } from './store/packs.ts';
 import { PatchStore } from './store/patches.ts';
@@ -96,7 +100,7 @@ const CORE_NEEDS: readonly InstructionName[] = [
 ];
 
 /** Starts the engine. Throws StoreError, PluginError or ScanError, and then leaves nothing open. */
-export async function compose(settings: Settings, options: ServiceOptions): Promise<Services> {
+export async function compose(settings: Settings, options: ServiceOptions): Promise<HostServices> {
   await using started = new AsyncDisposableStack();
   const container = root.createChildContainer();
   const database = started.adopt(StateDatabase.open(settings.state), (opened) => opened.close());
@@ -136,6 +140,7 @@ export async function compose(settings: Settings, options: ServiceOptions): Prom
     knownGood: KNOWN_GOOD,
     builtIn,
     clock: Date.now,
+    onChange: options.onPackChange,
   });
   container.registerInstance(TOKENS.packs, packs);
   const packWatch = new PackWatch({
@@ -145,7 +150,7 @@ export async function compose(settings: Settings, options: ServiceOptions): Prom
     clock: Date.now,
   });
   started.defer(() => packWatch.stop());
-  registerState(container, settings.state, database);
+  const records = registerState(container, settings.state, database);
   const sessions = new SessionPool(sessionOpener(container));
   container.register(TOKENS.openSession, { useValue: sessions.acquire.bind(sessions) });
 
@@ -156,6 +161,14 @@ export async function compose(settings: Settings, options: ServiceOptions): Prom
     patcher: container.resolve(Patcher),
     packs,
     packWatch,
+    sessions,
+    records,
+    enrolment: container.resolve<EnrolmentDesk>(TOKENS.enrolmentDesk),
+    spooled: () => spool.bytesHeld,
+    reconfigure: async (changed) => {
+      await plugins.configure(changed.plugins);
+      live.replace(changed);
+    },
     close: () => running.disposeAsync(),
   };
 }
@@ -166,20 +179,36 @@ function createSpool({ state, spool: { directory, bytes, overflow } }: Settings)
 }
 
 /** The database's tables, the vault, and those who act upon guests. */
-function registerState(container: DependencyContainer, directory: string, database: StateDatabase): void {
+function registerState(container: DependencyContainer, directory: string, database: StateDatabase): Records {
   const journal = new ActionJournal(database);
   const scans = new ScanStore(database);
   const patches = new PatchStore(database);
-  const vault = new Vault(directory, new VaultIndex(database));
+  const index = new VaultIndex(database);
+  const vault = new Vault(directory, index);
+  const vms = new VmStore(database);
+  const findings = new FindingStore(database);
   const executor = new ActionExecutor({ journal, vault });
   scans.failAbandoned(Date.now());
-  container.registerInstance(TOKENS.vms, new VmStore(database));
+  container.registerInstance(TOKENS.vms, vms);
   container.registerInstance(TOKENS.scans, scans);
-  container.registerInstance(TOKENS.findings, new FindingStore(database));
+  container.registerInstance(TOKENS.findings, findings);
   container.registerInstance(TOKENS.executor, executor);
   container.registerInstance(TOKENS.quarantine, new Quarantine(vault, executor));
   container.registerInstance(TOKENS.patchApplier, new PatchApplier({ executor, patches }));
+  const enrolments = new EnrolmentStore(database);
+  const parts = { vms, enrolments, clock: Date.now };
+  container.registerInstance(TOKENS.enrolments, enrolments);
+  container.registerInstance(TOKENS.enrolmentDesk, new EnrolmentDesk(parts));
+  const logger = container.resolve<Logger>(TOKENS.logger);
+  container.registerInstance(TOKENS.liveKeys, new LiveKeys({ ...parts, logger }));
+  return { vms, scans, findings, actions: journal, vault: index };
 }
+
+/** Only the bounds that are set: the agent refuses a grant that names one without a number. */
+const definedOf = ({ cpuPercent, readBytesPerSecond }: Budget) => ({
+  ...(cpuPercent !== undefined && { cpuPercent }),
+  ...(readBytesPerSecond !== undefined && { readBytesPerSecond }),
+});
 
 /** A session of a VM has a child container of its own, which is gone with it. */
 function sessionOpener(container: DependencyContainer): OpenSession {
@@ -190,18 +219,30 @@ function sessionOpener(container: DependencyContainer): OpenSession {
     findings: container.resolve<FindingStore>(TOKENS.findings),
     events: container.resolve<EventSink>(TOKENS.events),
   };
+  const vms = container.resolve<VmStore>(TOKENS.vms);
+  const clock = container.resolve<() => number>(TOKENS.clock);
   const connection = {
     identity: container.resolve(TOKENS.identity) as Awaited<ReturnType<typeof loadIdentity>>,
-    enrolments: container.resolve<VmStore>(TOKENS.vms),
-    clock: container.resolve<() => number>(TOKENS.clock),
+    enrolments: vms,
+    clock,
+    liveKeys: container.resolve<LiveKeys>(TOKENS.liveKeys),
+  };
+  const gate = {
+    vms,
+    enrolments: container.resolve<EnrolmentStore>(TOKENS.enrolments),
+    clock,
+    logger: container.resolve<Logger>(TOKENS.logger),
   };
   return async (domain: Domain, signal: AbortSignal) => {
-    const { allow, neverTouch, deadlines } = settingsFor(settings.current, domain).policy;
+    const { policy, budget } = settingsFor(settings.current, domain);
+    const { allow, neverTouch, deadlines } = policy;
     const options = {
       ...connection,
       policy: { allow },
+      gate: new EnrolmentGate({ ...gate, mode: settings.current.enrolment.mode }),
       needs: plugins.needs().union(new Set(CORE_NEEDS)),
       deadlines: { ...DEADLINES, ...deadlines },
+      budget: definedOf(budget),
     };
     const guest = await connectGuest(domain, options, signal);
     const scope = container.createChildContainer();

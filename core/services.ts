@@ -1,6 +1,7 @@
 import type { Logger, SignatureProblem } from './api/index.ts';
 import type { Domain } from './channel/session.ts';
 import type { Settings } from './config/index.ts';
+import type { EnrolmentDesk } from './enrolment/desk.ts';
 import type { EventSink } from './events/sink.ts';
 import type { PackChange } from './pack/packs.ts';
 import type { PatchReport } from './patch/apply.ts';
@@ -31,10 +32,6 @@ export interface Services {
     ): Promise<PatchReport>;
   };
   readonly packs: {
-    /** Those of vendors that are in use. */
-    list(): readonly PackRecord[];
-    /** What is wrong with those in use, such as their age. */
-    problems(): Promise<readonly SignatureProblem[]>;
     /** Verifies, tries and uses the pack at `path`, an archive or a directory. */
     install(path: string, signal: AbortSignal): Promise<PackChange>;
     /** Goes back to the version before. */
@@ -47,9 +44,21 @@ export interface Services {
     /** Takes up, at once, what the state directory names and what is new in the watched directory. */
     look(): Promise<void>;
   };
+  close(): Promise<void>;
+}
+
+/** What the service asks for besides, as it goes on for long. */
+export interface HostServices extends Services {
+  readonly packs: Services['packs'] & {
+    /** Those of vendors that are in use. */
+    list(): readonly PackRecord[];
+    /** What is wrong with those in use, such as their age. */
+    problems(): Promise<readonly SignatureProblem[]>;
+  };
   /** Sessions with guests, which all that is done to them shares. */
   readonly sessions: Pick<SessionPool, 'acquire' | 'drop'>;
   readonly records: Records;
+  readonly enrolment: EnrolmentDesk;
   /** How full the spool is, in bytes. */
   spooled(): number;
   /**
@@ -57,7 +66,6 @@ export interface Services {
    * PluginError, and then the old ones stay. What needs a restart (state, spool, plugin directories) is not looked at.
    */
   reconfigure(settings: Settings): Promise<void>;
-  close(): Promise<void>;
 }
 
 /** What was written down. */

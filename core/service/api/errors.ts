@@ -56,6 +56,12 @@ export const STATUS: Readonly<Record<Code, number>> = {
   stopped: 503,
   internal: 500,
 
+  'not-enrolled': 409,
+  suspended: 409,
+  'token-used': 409,
+  'token-expired': 409,
+  'token-foreign': 409,
+  'token-unknown': 409,
   'unknown-vm': 404,
   'ambiguous-vm': 409,
   'unknown-scan': 404,
