@@ -1,7 +1,8 @@
 /** The daemon's operations, over its unix socket. */
-import { createReadStream } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { z } from 'zod';
 import { CodedError } from '../../protocol/index.ts';
+import { PackError } from '../pack/error.ts';
 import type { ActionRecord, FindingRecord, VaultRecord } from '../store/records.ts';
 import { type Asked, noAnswer, Transport } from './client-transport.ts';
 import { ApiError } from './error.ts';
@@ -146,12 +147,11 @@ export class DaemonClient implements Operations {
 
   /** Sends the archive: the daemon need not be able to read where it lies. */
   async installPack(archive: string): Promise<PackChangeView> {
-    const bytes = createReadStream(archive);
-    try {
-      return await this.ask({ method: 'POST', path: '/v1/packs', bytes }, PackChangeView);
-    } finally {
-      bytes.destroy();
-    }
+    await using file = await open(archive).catch((cause: Error) => {
+      throw new PackError('unreadable', `${archive} cannot be read: ${cause.message}`, { cause });
+    });
+    const bytes = file.createReadStream({ autoClose: false });
+    return await this.ask({ method: 'POST', path: '/v1/packs', bytes }, PackChangeView);
   }
 
   rollbackPack(vendor: string, id: string): Promise<PackChangeView> {
