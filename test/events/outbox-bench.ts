@@ -2,7 +2,8 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, vi } from 'vitest';
+import { afterEach, beforeEach, type Mock, vi } from 'vitest';
+import type { Logger } from '../../core/api/index.ts';
 import { DeliveryError } from '../../core/error.ts';
 import { Outbox, type OutboxOptions } from '../../core/events/outbox/outbox.ts';
 import type { EventOutlet, StoredEvent } from '../../core/events/outbox/outlet.ts';
@@ -12,7 +13,11 @@ import { ManualClock } from './manual-clock.ts';
 export class OutboxBench {
   directory = '';
   clock = new ManualClock();
-  readonly logger = { debug: vi.fn(), info: vi.fn(), warn: vi.fn() };
+  readonly logger: Readonly<Record<'debug' | 'info' | 'warn', Mock<Logger['warn']>>> = {
+    debug: vi.fn(),
+    info: vi.fn(),
+    warn: vi.fn(),
+  };
   private boxes: Outbox[] = [];
 
   constructor() {
