@@ -122,7 +122,17 @@ export class TestLibvirtd implements AsyncDisposable {
 
   /** A guest that is off. */
   define(guest: GuestXml): void {
-    this.virsh('define', this.file(`${crypto.randomUUID()}.xml`, guestXml(guest)));
+    this.virsh('define', this.file(`${crypto.randomUUID()}.xml`, this.xml(guest)));
+  }
+
+  xml(guest: GuestXml): string {
+    return guestXml(guest);
+  }
+
+  /** Its QEMU dies. */
+  killGuest(name: string): void {
+    const file = join(this.directory, 'run/libvirt/qemu/run', `${name}.pid`);
+    process.kill(Number(readFileSync(file, 'utf8')), 'SIGKILL');
   }
 
   /** A file that guests may use. */
@@ -203,7 +213,7 @@ function isOurs(pid: number, directory: string): boolean {
   }
 }
 
-export function guestXml({ name, uuid, devices, controller, boot, more, memoryMib }: GuestXml): string {
+function guestXml({ name, uuid, devices, controller, boot, more, memoryMib }: GuestXml): string {
   return `<domain type='qemu'>
   <name>${name}</name>${uuid ? `<uuid>${uuid}</uuid>` : ''}
   <memory unit='MiB'>${memoryMib ?? 32}</memory><vcpu>1</vcpu>

@@ -48,7 +48,8 @@ export type ReachableDomain = HostDomain & Domain;
 export const isReachable = (domain: HostDomain): domain is ReachableDomain => domain.socket !== undefined;
 
 /**
- * `defined`: seen for the first time; `redefined`: its name, title, metadata or devices; `port`: its channel came,
+ * `defined`: seen for the first time (with a `started` if it runs, but for the guests of the very first list);
+ * `redefined`: its name, title, metadata or devices; `port`: its channel came,
  * went, or the guest's side opened or closed; `started`, `rebooted` and `reverted` come with a new generation.
  */
 export type DomainChangeKind =

@@ -17,7 +17,6 @@ const FROM_SNAPSHOT = new Map([
   [RESUMED, 2],
   [STOPPED, 6],
 ]);
-const [STOPPED_CRASHED, STOPPED_FAILED] = [2, 5];
 
 export interface Change {
   readonly kind: DomainChangeKind;
@@ -41,6 +40,7 @@ const ONE_REVERT_MS = 5000;
 
 export class Domains {
   private readonly known = new Map<string, Known>();
+  private listed = false;
 
   /** By name. */
   all(): HostDomain[] {
@@ -54,8 +54,12 @@ export class Domains {
     return known && toDomain(known);
   }
 
-  /** All that there are, after a time in which nothing was told. */
+  /** All that there are, at the beginning or after a time in which nothing was told. */
   replaceAll(all: readonly DomainFacts[]): Change[] {
+    if (!this.listed) {
+      this.listed = true;
+      return all.flatMap((facts) => this.record(['defined'], facts, 1));
+    }
     const there = new Set(all.map(({ uuid }) => uuid));
     const gone = [...this.known.keys()].filter((uuid) => !there.has(uuid));
     return [
@@ -72,10 +76,12 @@ export class Domains {
     );
   }
 
-  see(facts: DomainFacts, { afterGap = false, crashed = false } = {}): Change[] {
+  see(facts: DomainFacts, { afterGap = false } = {}): Change[] {
     const before = this.known.get(facts.uuid);
-    if (before === undefined) return this.record(['defined'], facts, 1);
-    const kinds = difference(before.facts, facts, { afterGap, crashed });
+    if (before === undefined) {
+      return this.record(facts.runId === undefined ? ['defined'] : ['defined', 'started'], facts, 1);
+    }
+    const kinds = difference(before.facts, facts, afterGap);
     return this.record(kinds, facts, before.generation + Number(kinds.includes('started')));
   }
 
@@ -83,9 +89,9 @@ export class Domains {
     const { facts, uuid } = event;
     if (facts === undefined) return this.remove(uuid);
     const before = this.known.get(uuid);
-    const changes = this.see(facts, { crashed: isCrash(event) });
+    const changes = this.see(facts);
     if (isRevert(event)) return this.revert(event.type, facts, { before, changes });
-    const hidden = hiddenKind(event, before?.facts, facts);
+    const hidden = hiddenKind(event, facts);
     if (hidden === undefined) return changes;
     return [...changes, ...this.record([hidden], facts, this.generationOf(uuid) + 1)];
   }
@@ -132,14 +138,10 @@ export class Domains {
 }
 
 /** What can be seen by comparing. */
-function difference(
-  before: DomainFacts,
-  now: DomainFacts,
-  { afterGap, crashed }: { afterGap: boolean; crashed: boolean },
-): DomainChangeKind[] {
+function difference(before: DomainFacts, now: DomainFacts, afterGap: boolean): DomainChangeKind[] {
   const kinds: DomainChangeKind[] = [];
   const run = runChange(before, now, afterGap);
-  if (run === 'stopped') kinds.push(crashed || now.state === 'crashed' ? 'crashed' : 'stopped');
+  if (run === 'stopped') kinds.push(now.crashed ? 'crashed' : 'stopped');
   else if (run === 'started') kinds.push('started');
   else if (before.state !== now.state) kinds.push(...stateChange(now));
   if (words(before) !== words(now)) kinds.push('redefined');
@@ -171,11 +173,6 @@ function stateChange({ state }: DomainFacts): DomainChangeKind[] {
 const words = ({ name, title, description, metadata, persistent, fault }: DomainFacts): string =>
   JSON.stringify([name, title, description, metadata, persistent, fault]);
 
-function isCrash(event: EventMessage): boolean {
-  if (event.event !== 'lifecycle' || event.type !== STOPPED) return false;
-  return event.detail === STOPPED_CRASHED || event.detail === STOPPED_FAILED;
-}
-
 function isRevert(event: EventMessage): event is EventMessage & { event: 'lifecycle' } {
   return event.event === 'lifecycle' && FROM_SNAPSHOT.get(event.type) === event.detail;
 }
@@ -184,15 +181,10 @@ const isSameRevert = ({ runId, types, at }: Revert, type: number, now: DomainFac
   runId === now.runId && !types.includes(type) && performance.now() - at < ONE_REVERT_MS;
 
 /** What happened that the facts do not show: a start that is over already, a reboot. */
-function hiddenKind(
-  event: EventMessage,
-  before: DomainFacts | undefined,
-  now: DomainFacts,
-): DomainChangeKind | undefined {
+function hiddenKind(event: EventMessage, now: DomainFacts): DomainChangeKind | undefined {
   if (event.event === 'rebooted') return 'rebooted';
   if (event.event !== 'lifecycle') return undefined;
-  if (event.type !== STARTED) return undefined;
-  return before === undefined || now.runId === undefined ? 'started' : undefined;
+  return event.type === STARTED && now.runId === undefined ? 'started' : undefined;
 }
 
 function toDomain({ facts, generation }: Known): HostDomain {

@@ -5,7 +5,7 @@ import type { Logger } from '../../api/index.ts';
 import { HypervisorError } from '../error.ts';
 import type { HostDomain, HypervisorStatus } from '../port.ts';
 import { type Change, Domains } from './domains.ts';
-import type { EventMessage } from './messages.ts';
+import type { DomainFacts, EventMessage } from './messages.ts';
 import { LibvirtProcess } from './process.ts';
 
 export interface Pace {
@@ -59,8 +59,9 @@ export class Follower {
     const { process } = this;
     if (process === undefined || this.status.state !== 'connected') return;
     try {
-      const facts = await process.ask('look', { uuid }, this.options.deadlineMs);
-      this.tell(facts === null ? this.domains.remove(uuid) : this.domains.see(facts));
+      await process.ask('look', { uuid }, this.options.deadlineMs, (facts) =>
+        this.tell(facts === null ? this.domains.remove(uuid) : this.domains.see(facts)),
+      );
     } catch (error) {
       // A connection that has ended is followed up; libvirt's other answers come again with the next look.
       if (!(error instanceof HypervisorError)) throw error;
@@ -94,8 +95,10 @@ export class Follower {
     const { uri, deadlineMs } = this.options;
     try {
       await process.ask('open', { uri, events: true }, deadlineMs);
-      this.tell(this.domains.replaceAll(await process.ask('list', { active: false }, deadlineMs)));
-      this.up();
+      await process.ask('list', { active: false }, deadlineMs, (all) => {
+        this.up();
+        this.tell(this.domains.replaceAll(all));
+      });
       onUp();
       return await this.poll(process);
     } catch (error) {
@@ -113,9 +116,14 @@ export class Follower {
     for (;;) {
       const over = await Promise.race([process.ended, pause(pollMs, undefined, { signal, ref: false })]);
       if (over) return over;
-      const active = await process.ask('list', { active: true }, deadlineMs);
-      if (this.domains.hasAllRunning(active)) this.tell(active.flatMap((facts) => this.domains.see(facts)));
-      else this.tell(this.domains.replaceAll(await process.ask('list', { active: false }, deadlineMs)));
+      let complete = true;
+      await process.ask('list', { active: true }, deadlineMs, (active) => {
+        complete = this.domains.hasAllRunning(active);
+        if (complete) this.tell(active.flatMap((facts) => this.domains.see(facts)));
+      });
+      if (complete) continue;
+      const all = (facts: DomainFacts[]) => this.tell(this.domains.replaceAll(facts));
+      await process.ask('list', { active: false }, deadlineMs, all);
     }
   }
 

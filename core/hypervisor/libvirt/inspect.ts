@@ -20,6 +20,9 @@ const STATES: readonly DomainState[] = [
   'suspended',
 ];
 
+/** `virDomainShutoffReason`: the guest crashed; QEMU failed, or was killed. */
+const CRASHED = [3, 6];
+
 /** Parsed again only when the text is another one: what is asked for every second seldom changes. */
 export class Inspector {
   private readonly connection: native.Pointer;
@@ -63,7 +66,8 @@ export class Inspector {
   private facts(domain: native.Pointer): DomainFacts {
     const uuid = native.domainUuid(domain);
     const read = this.read(uuid, native.domainXml(domain, XML_LIVE));
-    const state = STATES[native.domainState(domain)] ?? 'unknown';
+    const now = native.domainState(domain);
+    const state = STATES[now.state] ?? 'unknown';
     // One that is being taken down still has a run id.
     const runId = state === 'off' ? undefined : native.domainId(domain);
     return {
@@ -71,6 +75,7 @@ export class Inspector {
       name: native.domainName(domain) ?? uuid,
       ...(runId !== undefined && { runId }),
       state,
+      ...(state === 'off' && CRASHED.includes(now.reason) && { crashed: true }),
       persistent: native.isPersistent(domain) === 1,
       ...(read instanceof Failure ? unread(read) : readable(read, runId !== undefined)),
     };

@@ -29,6 +29,8 @@ export interface DomainFacts {
   /** libvirt's count of starts, another one after each; absent while it does not run. */
   readonly runId?: number;
   readonly state: DomainState;
+  /** It is off because it crashed, or its QEMU did. */
+  readonly crashed?: boolean;
   readonly persistent: boolean;
   readonly title?: string;
   readonly description?: string;

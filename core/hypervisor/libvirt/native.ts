@@ -114,11 +114,11 @@ export function domainUuid(domain: Pointer): string {
   return text.toString('latin1', 0, 36);
 }
 
-/** A `virDomainState`. */
-export function domainState(domain: Pointer): number {
-  const [state, reason]: [number[], number[]] = [[0], [0]];
+/** A `virDomainState`, and why it is so: a number that means something else in each state. */
+export function domainState(domain: Pointer): { state: number; reason: number } {
+  const [state, reason] = [[0], [0]];
   getState(domain, state as [unknown], reason as [unknown], 0);
-  return state[0] ?? 0;
+  return { state: state[0] ?? 0, reason: reason[0] ?? 0 };
 }
 
 /** To be freed one by one. */

@@ -15,7 +15,7 @@ const XML_INACTIVE = 2;
 
 /** Succeeds where it is so already. */
 export function power(domain: native.Pointer, verb: PowerVerb): void {
-  const state = native.domainState(domain);
+  const { state } = native.domainState(domain);
   const active = native.isActive(domain) === 1;
   if (!active && (verb === 'pause' || verb === 'resume')) {
     throw new Failure('not-running', `it is off: it cannot ${verb}; start it first`);

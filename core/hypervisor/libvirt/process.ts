@@ -68,19 +68,25 @@ export class LibvirtProcess {
 
   /**
    * Rejects with HypervisorError. One that is not answered in time is `hypervisor-timeout`, and the end of this
-   * process: what hangs cannot be asked anything else.
+   * process: what hangs cannot be asked anything else. `take` has the answer in its place among the events: before
+   * any that comes after it.
    */
   ask<Name extends RequestName>(
     request: Name,
     ask: Requests[Name]['ask'],
     deadlineMs: number,
+    take?: (answer: Requests[Name]['answer']) => void,
   ): Promise<Requests[Name]['answer']> {
     if (this.reason) return Promise.reject(this.reason);
     this.lastId += 1;
     const id = this.lastId;
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => this.giveUp(request, deadlineMs), deadlineMs);
-      this.waiting.set(id, { resolve, reject, timer });
+      const settle = (answer: Requests[Name]['answer']) => {
+        take?.(answer);
+        resolve(answer);
+      };
+      this.waiting.set(id, { resolve: settle, reject, timer });
       this.child.stdin.write(`${JSON.stringify({ id, request, ...ask })}\n`);
     });
   }
