@@ -69,6 +69,7 @@ describe('the client', () => {
       state: 'applicable',
     });
     expect(await client.createToken('web-1')).toMatchObject({ token: 'a-token' });
+    await client.createToken('web-1', 60_000);
     await client.acceptEnrolment('web-1', 'ab'.repeat(32));
     await client.resetEnrolment('web-1');
     expect(await client.reload()).toMatchObject({ vms: 2 });
@@ -79,6 +80,7 @@ describe('the client', () => {
         'rollback acme/rules',
         'patch web-1 1 dry',
         'token web-1',
+        'token web-1 60000',
         'accept web-1 abab',
         'reset web-1',
         'reload',

@@ -162,8 +162,8 @@ export class DaemonClient implements Operations {
     return this.post('/v1/patches', order, PatchReportView);
   }
 
-  createToken(vm: string): Promise<TokenView> {
-    return this.post(path`/v1/enrolments/${vm}/token`, undefined, TokenView);
+  createToken(vm: string, lifetime?: number): Promise<TokenView> {
+    return this.post(withQuery(path`/v1/enrolments/${vm}/token`, { lifetime }), undefined, TokenView);
   }
 
   async pendingEnrolments(): Promise<readonly EnrolmentView[]> {

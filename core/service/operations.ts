@@ -64,7 +64,7 @@ export interface PatchOrder {
 export interface Operations {
   vms(): Promise<readonly VmView[]>;
   vm(nameOrId: string): Promise<VmView>;
-  /** Resolves when the VM is in the state that was asked for, as far as its hypervisor tells. */
+  /** Resolves when the VM is in the state that was asked for; after `stop`, when its guest was asked. */
   power(vm: string, verb: PowerVerb): Promise<VmView>;
   snapshot(vm: string, name: string): Promise<VmView>;
   revert(vm: string, name: string): Promise<VmView>;
@@ -76,9 +76,9 @@ export interface Operations {
   /** Resolves when it was told to end; `wrong-state` when it has ended already. */
   cancelScan(id: string): Promise<ScanView>;
   /**
-   * From now on (its progress at once) until it has ended; of one that has ended, that alone. Events that came before
-   * are not told again. An abort ends the following, not the scan. A slow reader is not waited for: the progress that
-   * it missed is left out, the events that wait for it are bounded by who reads.
+   * What was told of it so far, as far as that is kept, then all until it has ended (`ScanFeed` does so); of one that has
+   * ended, its end at least. So one who follows right after `startScan` misses nothing. An abort ends the following, not
+   * the scan.
    */
   followScan(id: string, signal: AbortSignal): AsyncIterable<ScanEvent>;
 
@@ -96,7 +96,8 @@ export interface Operations {
 
   applyPatch(order: PatchOrder): Promise<PatchReportView>;
 
-  createToken(vm: string): Promise<TokenView>;
+  /** `lifetime` in milliseconds. */
+  createToken(vm: string, lifetime?: number): Promise<TokenView>;
   pendingEnrolments(): Promise<readonly EnrolmentView[]>;
   /** Pins the key of this fingerprint: the one that somebody compared, not the one that is waiting by then. */
   acceptEnrolment(vm: string, fingerprint: string): Promise<void>;

@@ -24,7 +24,28 @@ export const ErrorAnswer = z
   });
 export type ErrorAnswer = z.output<typeof ErrorAnswer>;
 
+/** Of the hypervisor and of enrolment. */
+type OtherCode =
+  | 'library-missing'
+  | 'connection-failed'
+  | 'hypervisor-timeout'
+  | 'no-such-domain'
+  | 'no-such-snapshot'
+  | 'snapshot-exists'
+  | 'not-running'
+  | 'still-running'
+  | 'port-in-use'
+  | 'unreadable-xml'
+  | 'invalid-request'
+  | 'closed'
+  | 'not-known'
+  | 'not-pending'
+  | 'bad-fingerprint'
+  | 'bad-lifetime'
+  | 'suspended';
+
 type Code =
+  | OtherCode
   | OperationErrorCode
   | ApiErrorCode
   | StoreErrorCode
@@ -108,6 +129,25 @@ export const STATUS: Readonly<Record<Code, number>> = {
   'malformed-record': 502,
   'record-out-of-turn': 502,
   'resync-overflow': 502,
+
+  'library-missing': 503,
+  'connection-failed': 503,
+  'hypervisor-timeout': 502,
+  'no-such-domain': 404,
+  'no-such-snapshot': 404,
+  'snapshot-exists': 409,
+  'not-running': 409,
+  'still-running': 409,
+  'port-in-use': 409,
+  'unreadable-xml': 502,
+  'invalid-request': 400,
+  closed: 503,
+
+  'not-known': 404,
+  'not-pending': 404,
+  'bad-fingerprint': 400,
+  'bad-lifetime': 400,
+  suspended: 409,
 
   malformed: 422,
   'bad-manifest': 422,

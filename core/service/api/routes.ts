@@ -36,6 +36,9 @@ const snapshotName = z
   .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, 'a name of letters, digits, ".", "_" and "-"');
 const ofSnapshot = z.strictObject({ name: snapshotName });
 
+const lifetime = z.coerce.number().int().min(1).describe('In milliseconds.');
+const ofToken = z.strictObject({ lifetime: lifetime.exactOptional() });
+
 const VMS: readonly Route[] = [
   route({
     key: 'GET /v1/vms',
@@ -192,14 +195,17 @@ const ENROLMENTS: readonly Route[] = [
     key: 'POST /v1/enrolments/:vm/token',
     summary: 'Makes a one-time token with which an agent enrols as this VM.',
     params: ofVm,
+    query: ofToken,
     answer: TokenView,
-    run: (operations, { params }) => operations.createToken(params.vm),
+    run: (operations, { params, query }) => operations.createToken(params.vm, query.lifetime),
   }),
   route({
     key: 'POST /v1/enrolments/:vm/accept',
     summary: 'Accepts the key of this fingerprint for this VM.',
     params: ofVm,
-    body: z.strictObject({ fingerprint: z.string().regex(/^[0-9a-f]{64}$/, 'SHA-256 in lower-case hex') }),
+    body: z.strictObject({
+      fingerprint: z.string().regex(/^[0-9A-Fa-f:]{64,95}$/, 'a SHA-256 in hexadecimal'),
+    }),
     answer: nothing,
     run: (operations, { params, body }) => operations.acceptEnrolment(params.vm, body.fingerprint),
   }),

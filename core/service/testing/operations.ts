@@ -4,6 +4,7 @@ import { cleanReport, finding, progress, vm as record } from '../../../test/reco
 import type { ActionRecord, FindingRecord, VaultRecord } from '../../store/records.ts';
 import { OperationError } from '../error.ts';
 import type { Operations, PatchOrder, PowerVerb, ScanOrder, ScanQuery, VmQuery } from '../operations.ts';
+import { ScanFeed } from '../scan-feed.ts';
 import type {
   EnrolmentView,
   HealthView,
@@ -66,12 +67,6 @@ export const action = (): ActionRecord => ({
   outcomeAt: NOON,
 });
 
-/** One who follows: what it has not taken yet, and how to wake it. */
-interface Follower {
-  readonly waiting: ScanEvent[];
-  wake: () => void;
-}
-
 export class MemoryOperations implements Operations {
   /** What was asked, in order. */
   readonly calls: string[] = [];
@@ -86,7 +81,7 @@ export class MemoryOperations implements Operations {
   onCancel: ((scan: ScanView) => void) | undefined;
   onInstall: (() => Promise<void>) | undefined;
   private readonly known = new Map<string, ScanView>();
-  private readonly followers = new Map<string, Set<Follower>>();
+  private readonly feeds = new Map<string, ScanFeed>();
 
   async vms(): Promise<VmView[]> {
     return this.machines;
@@ -120,6 +115,7 @@ export class MemoryOperations implements Operations {
       ...{ trigger: 'manual', state: 'queued', queuedAt: NOON },
     };
     this.known.set(scan.id, scan);
+    this.tell(scan.id, { type: 'progress', progress: progress() });
     this.onScan?.(scan);
     return scan;
   }
@@ -143,35 +139,17 @@ export class MemoryOperations implements Operations {
   }
 
   async *followScan(id: string, signal: AbortSignal): AsyncGenerator<ScanEvent> {
-    const follower: Follower = { waiting: [], wake: () => undefined };
-    const all = this.followers.get(id) ?? new Set();
-    this.followers.set(id, all.add(follower));
-    const scan = await this.scan(id);
-    if (scan.finishedAt === undefined) follower.waiting.unshift({ type: 'progress', progress: progress() });
-    else follower.waiting.unshift({ type: 'ended', scan });
-    signal.addEventListener('abort', () => follower.wake());
-    try {
-      while (!signal.aborted) {
-        const event = follower.waiting.shift();
-        if (event) yield event;
-        else await new Promise<void>((resolve) => Object.assign(follower, { wake: resolve }));
-        if (event?.type === 'ended') return;
-      }
-    } finally {
-      all.delete(follower);
-    }
+    await this.scan(id);
+    yield* this.feedOf(id).follow(signal);
   }
 
   followersOf(id: string): number {
-    return this.followers.get(id)?.size ?? 0;
+    return this.feedOf(id).size;
   }
 
   /** Tells all that follow the scan. */
   tell(id: string, event: ScanEvent): void {
-    for (const follower of this.followers.get(id) ?? []) {
-      follower.waiting.push(event);
-      follower.wake();
-    }
+    this.feedOf(id).publish(event);
   }
 
   /** Ends the scan, and tells so. */
@@ -229,9 +207,9 @@ export class MemoryOperations implements Operations {
     };
   }
 
-  async createToken(vm: string): Promise<TokenView> {
+  async createToken(vm: string, lifetime?: number): Promise<TokenView> {
     const { id, name } = await this.vm(vm);
-    this.calls.push(`token ${vm}`);
+    this.calls.push(`token ${vm}${lifetime === undefined ? '' : ` ${lifetime}`}`);
     return { vm: { id, name }, token: 'a-token', expires: NOON };
   }
 
@@ -259,6 +237,12 @@ export class MemoryOperations implements Operations {
 
   async metrics(): Promise<string> {
     return '# HELP lazaret_vms VMs\nlazaret_vms 2\n';
+  }
+
+  private feedOf(id: string): ScanFeed {
+    const feed = this.feeds.get(id) ?? new ScanFeed();
+    this.feeds.set(id, feed);
+    return feed;
   }
 
   private async did<Result>(call: string, work: () => Promise<Result>): Promise<Result> {
