@@ -8,9 +8,9 @@ import type { GuestParts } from './parts.ts';
 /** What leads to the disk and to the agent's port. */
 const WANTED = ['virtio_pci', 'virtio_blk', 'virtio_console', 'ext4'];
 
-/** The first root file system: loads the modules and hands over to the one on the disk. */
-export function buildInitramfs(parts: GuestParts): Buffer {
-  const modules = collectModules(parts.modules, WANTED);
+/** The first root file system: loads the modules, `more` besides, and hands over to the one on the disk. */
+export function buildInitramfs(parts: GuestParts, more: readonly string[] = []): Buffer {
+  const modules = collectModules(parts.modules, [...WANTED, ...more]);
   const order = modules.map((module) => `${module.name}\n`).join('');
   return writeCpio([
     ...['bin', 'dev', 'proc', 'root', 'modules'].map(directory),

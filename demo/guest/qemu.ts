@@ -22,6 +22,10 @@ export interface GuestRequest {
   readonly signal?: AbortSignal;
   /** A last word on the disk image before the guest boots from it. */
   readonly prepareImage?: (image: string) => Promise<void>;
+  /** More of QEMU's arguments, for what the guest's firmware is to say. */
+  readonly firmware?: readonly string[];
+  /** Kernel modules besides those that lead to the disk and the port. */
+  readonly modules?: readonly string[];
 }
 
 /** From power-on to an agent that has opened its port; emulated on a busy machine it takes half a minute. */
@@ -35,7 +39,7 @@ export async function bootGuest(request: GuestRequest): Promise<QemuGuest> {
   const probing = probeAccelerator(parts, directory);
   await buildDisk(parts, request.tree, image).finally(() => probing);
   await request.prepareImage?.(image);
-  writeFileSync(join(directory, 'initramfs'), buildInitramfs(parts));
+  writeFileSync(join(directory, 'initramfs'), buildInitramfs(parts, request.modules));
   request.signal?.throwIfAborted();
   return QemuGuest.start(request, await probing);
 }
@@ -67,8 +71,9 @@ export class QemuGuest implements DemoGuest {
     this.socket = join(this.directory, 'agent.sock');
     this.image = join(this.directory, 'root.img');
     const { setpriv, qemu, kernel } = request.parts;
+    const line = [...this.commandLine(kernel), ...(request.firmware ?? [])];
     // Should this process be killed outright, QEMU goes with it.
-    const child = spawn(setpriv, ['--pdeathsig', 'KILL', qemu, ...this.commandLine(kernel)], {
+    const child = spawn(setpriv, ['--pdeathsig', 'KILL', qemu, ...line], {
       stdio: ['pipe', 'pipe', 'pipe'],
     });
     this.child = child;
