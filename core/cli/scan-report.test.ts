@@ -36,6 +36,14 @@ to see or undo what was contained: lazaret quarantine list --vm web-1
     );
   });
 
+  it('says of a clean guest too that it is suspended, and why', () => {
+    const { vm, ...rest } = cleanReport();
+    const suspended = { at: 1, reason: 'it is a clone of\ndb' };
+    expect(renderReport({ ...rest, vm: { ...vm, suspended } }, STYLE)).toContain(
+      'suspended  nothing is done to it until it is enrolled again (lazaret enrol web-1): it is a clone of\\x0adb\n',
+    );
+  });
+
   it('never calls clean what was not scanned to the end', () => {
     const { scan } = cleanReport();
     const summary = { ...scan.summary, unscanned: { vanished: 1 } } as typeof scan.summary & object;

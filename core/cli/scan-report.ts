@@ -23,7 +23,7 @@ export interface ReportStyle {
 /** Lines, each ended by a newline. */
 export function renderReport(report: ScanReport, style: ReportStyle): string {
   const sections = [
-    totals(report, style),
+    [...totals(report, style), ...suspension(report, style)],
     findings(report, style),
     unscanned(report, style),
     problemLines(report, style.paint),
@@ -58,6 +58,12 @@ function totals({ vm, scan }: ScanReport, { paint }: ReportStyle): string[] {
     formatNumber(summary.processes, 'process', 'processes'),
   ].join(', ');
   return [`${name}: ${what} in ${formatDuration(elapsed)}${rate}`];
+}
+
+function suspension({ vm: { name, suspended } }: ScanReport, { paint }: ReportStyle): string[] {
+  if (!suspended) return [];
+  const until = `nothing is done to it until it is enrolled again (lazaret enrol ${harmless(name)})`;
+  return [`${paint('warning', 'suspended')}  ${until}: ${harmless(suspended.reason)}`];
 }
 
 /** Files that were not fetched, and why not. */

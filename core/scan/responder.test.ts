@@ -85,6 +85,18 @@ describe('a finding', () => {
     expect(scan.journal.list()[0]).not.toHaveProperty('outcome');
   });
 
+  it('in a suspended guest is reported, with the reason, and nothing is sent', async () => {
+    const scan = await scanOf({ files: [EVIL], processes: [runs(7, EVIL.path)], suspended: 'a clone of db' });
+    const { findings, plan } = await scan.run({ mode: 'delete' });
+    expect(plan.steps).toEqual([]);
+    for (const { response, reason } of findings) {
+      expect(response).toBe('reported');
+      expect(reason).toMatch(/the guest is suspended.*: a clone of db/);
+    }
+    expect(findings.length).toBeGreaterThan(0);
+    expect([commandsOf(scan), scan.journal.list()]).toEqual([[], []]);
+  });
+
   it('that is suspicious only is left to a person', async () => {
     const scan = await scanOf({ files: [{ path: '/tmp/odd', content: 'odd' }] });
     const { findings } = await scan.run({ mode: 'delete' });

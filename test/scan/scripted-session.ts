@@ -46,6 +46,8 @@ export interface Script {
   /** What processes run whose executable has no name, by pid. */
   readonly executables?: Readonly<Record<number, string>>;
   readonly instructions?: readonly InstructionName[];
+  /** Why nothing may be done to it. */
+  readonly suspended?: string;
   /** The type of the one that all files lie on. */
   readonly fileSystem?: string;
   /** Called before each file is answered for; what it throws ends that response. */
@@ -166,6 +168,7 @@ export function connected(
     session: new ScriptedSession(script, features),
     features,
     instructionSet: { id: 'set', instructions, withheld: [] },
+    whySuspended: () => script.suspended,
   };
 }
 
