@@ -150,7 +150,7 @@ export async function compose(settings: Settings, options: ServiceOptions): Prom
     clock: Date.now,
   });
   started.defer(() => packWatch.stop());
-  const records = registerState(container, settings.state, database);
+  const records = registerState(container, settings.state, database, options);
   const sessions = new SessionPool(sessionOpener(container));
   container.register(TOKENS.openSession, { useValue: sessions.acquire.bind(sessions) });
 
@@ -162,6 +162,7 @@ export async function compose(settings: Settings, options: ServiceOptions): Prom
     packs,
     packWatch,
     sessions,
+    settings: live,
     records,
     enrolment: container.resolve<EnrolmentDesk>(TOKENS.enrolmentDesk),
     spooled: () => spool.bytesHeld,
@@ -179,7 +180,12 @@ function createSpool({ state, spool: { directory, bytes, overflow } }: Settings)
 }
 
 /** The database's tables, the vault, and those who act upon guests. */
-function registerState(container: DependencyContainer, directory: string, database: StateDatabase): Records {
+function registerState(
+  container: DependencyContainer,
+  directory: string,
+  database: StateDatabase,
+  options: ServiceOptions,
+): Records {
   const journal = new ActionJournal(database);
   const scans = new ScanStore(database);
   const patches = new PatchStore(database);
@@ -187,7 +193,7 @@ function registerState(container: DependencyContainer, directory: string, databa
   const vault = new Vault(directory, index);
   const vms = new VmStore(database);
   const findings = new FindingStore(database);
-  const executor = new ActionExecutor({ journal, vault });
+  const executor = new ActionExecutor({ journal, vault, room: options.room, onClosed: options.onAction });
   scans.failAbandoned(Date.now());
   container.registerInstance(TOKENS.vms, vms);
   container.registerInstance(TOKENS.scans, scans);

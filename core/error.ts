@@ -28,6 +28,8 @@ export type InstructionErrorCode =
   | 'dry-run'
   | 'mode'
   | 'outcome-unknown'
+  /** Events find no room, so nothing is done. */
+  | 'spool-full'
   | 'refused';
 /** An instruction was not, or may not have been, carried out. */
 export class InstructionError extends CodedError<InstructionErrorCode> {}

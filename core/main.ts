@@ -25,10 +25,13 @@ if (Number(process.versions.node.split('.')[0]) < NEEDED) {
   ]);
   // The engine is heavy, and what only looks at the state directory does without it.
   const engine = () => import('./container.ts');
+  type Compose = typeof import('./container.ts')['compose'];
+  const compose: Compose = async (settings, options) => (await engine()).compose(settings, options);
   await runCommandLine(process.argv.slice(2), version, {
     io: processIo(),
     catalogue: async (settings) => (await engine()).catalogueFor(settings),
     plugins: async (settings) => (await engine()).pluginsFor(settings),
-    startEngine: async (settings, options) => (await engine()).compose(settings, options),
+    startEngine: compose,
+    startHost: compose,
   });
 }

@@ -1,8 +1,9 @@
 import type { Logger, SignatureProblem } from './api/index.ts';
 import type { Domain } from './channel/session.ts';
-import type { Settings } from './config/index.ts';
+import type { LiveSettings, Settings } from './config/index.ts';
+import type { ClosedAction } from './control/execute.ts';
 import type { EnrolmentDesk } from './enrolment/desk.ts';
-import type { EventSink } from './events/sink.ts';
+import type { EventRoom, EventSink } from './events/sink.ts';
 import type { PackChange } from './pack/packs.ts';
 import type { PatchReport } from './patch/apply.ts';
 import type { ScanHooks, ScanReport, ScanRequest } from './scan/report.ts';
@@ -57,6 +58,8 @@ export interface HostServices extends Services {
   };
   /** Sessions with guests, which all that is done to them shares. */
   readonly sessions: Pick<SessionPool, 'acquire' | 'drop'>;
+  /** Those that hold now. */
+  readonly settings: LiveSettings;
   readonly records: Records;
   readonly enrolment: EnrolmentDesk;
   /** How full the spool is, in bytes. */
@@ -81,6 +84,10 @@ export interface Records {
 export interface ServiceOptions {
   readonly events: EventSink;
   readonly logger: Logger;
+  /** Whether there is room for the events of actions. Default: there is. */
+  readonly room?: EventRoom;
+  /** Called with each action whose outcome is known. */
+  readonly onAction?: (action: ClosedAction) => void;
   /** Called when another version of a pack is in use. */
   readonly onPackChange?: (change: PackChange) => void;
 }

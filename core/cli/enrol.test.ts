@@ -39,7 +39,7 @@ async function lazaret(...args: string[]): Promise<{ code: number; out: string; 
   const none = () => Promise.reject(new Error('not asked for'));
   await setting.apart(() =>
     runCommandLine(['enrol', ...args, '--config', config], '1.2.3', {
-      ...{ io, startEngine: none, plugins: none, catalogue: none },
+      ...{ io, startEngine: none, startHost: none, plugins: none, catalogue: none },
     }),
   );
   return { code: io.exitCode, ...text };

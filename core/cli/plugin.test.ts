@@ -37,6 +37,7 @@ async function lazaret(args: readonly string[], columns = 200) {
     plugins: async (settings) => pluginsFor(settings),
     catalogue: async (settings) => catalogueFor(settings),
     startEngine: () => Promise.reject(new Error('no engine is expected')),
+    startHost: () => Promise.reject(new Error('no service is expected')),
   });
   return { code: io.exitCode, ...text };
 }

@@ -138,7 +138,12 @@ async function lazaret(
     };
   };
   await runCommandLine(args, '1.2.3', {
-    ...{ io, startEngine, plugins: async () => PLUGINS },
+    ...{
+      io,
+      startEngine,
+      startHost: () => Promise.reject(new Error('no service is expected')),
+      plugins: async () => PLUGINS,
+    },
     catalogue: async () => ({ plugins: [], packages: [], refused: [] }),
   });
   expect(interrupts.size).toBe(0);

@@ -13,6 +13,7 @@ import { registerPlugin } from './plugin.ts';
 import { registerQuarantine } from './quarantine.ts';
 import type { Context } from './run.ts';
 import { registerScan } from './scan.ts';
+import { registerServe } from './serve.ts';
 import { registerVm } from './vm.ts';
 
 const HELP_COLUMNS = 110;
@@ -54,6 +55,7 @@ function buildProgram(version: string, context: Context): Command {
     .exitOverride();
   registerDemo(program, context);
   registerScan(program, context);
+  registerServe(program, context);
   registerVm(program, context);
   registerEnrol(program, context);
   registerFindings(program, context);

@@ -6,7 +6,7 @@ import { loadSettings, type Settings } from '../config/index.ts';
 import { NdjsonSink } from '../events/ndjson.ts';
 import type { EventSink } from '../events/sink.ts';
 import type { Catalogue } from '../plugin/third-party.ts';
-import type { StartEngine } from './engine.ts';
+import type { StartEngine, StartHost } from './engine.ts';
 import { exitCodeOf, renderError } from './error.ts';
 import { EXIT } from './exit.ts';
 import type { Io } from './io.ts';
@@ -25,6 +25,7 @@ export interface Context {
   /** All plugins, with what is known of those of third parties. */
   catalogue(settings: Settings): Promise<Catalogue>;
   readonly startEngine: StartEngine;
+  readonly startHost: StartHost;
 }
 
 /** For commands that report in their own way. */

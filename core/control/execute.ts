@@ -13,6 +13,7 @@ import type { InstructionSet } from '../capability/instruction-set.ts';
 import { ChannelError } from '../channel/error.ts';
 import type { GuestSession } from '../channel/session.ts';
 import { InstructionError } from '../error.ts';
+import type { EventRoom } from '../events/sink.ts';
 import type { ActionJournal } from '../store/action-journal.ts';
 import type { ActionRecord, VmRecord } from '../store/records.ts';
 import { NeverTouch } from './never-touch.ts';
@@ -45,6 +46,10 @@ export type ClosedAction = ActionRecord & { readonly outcome: Outcome };
 export interface ExecutorParts {
   readonly journal: ActionJournal;
   readonly vault: Vault;
+  /** What is done must be told: where there is no room for that, nothing is done. */
+  readonly room?: EventRoom | undefined;
+  /** Called with each action whose outcome is known. */
+  readonly onClosed?: ((action: ClosedAction) => void) | undefined;
   /** Milliseconds since 1970. */
   readonly clock?: () => number;
 }
@@ -55,11 +60,15 @@ const RETRY_MILLISECONDS = 200;
 export class ActionExecutor {
   private readonly journal: ActionJournal;
   private readonly vault: Vault;
+  private readonly room: EventRoom | undefined;
+  private readonly onClosed: (action: ClosedAction) => void;
   private readonly clock: () => number;
 
-  constructor({ journal, vault, clock = Date.now }: ExecutorParts) {
+  constructor({ journal, vault, room, onClosed = () => undefined, clock = Date.now }: ExecutorParts) {
     this.journal = journal;
     this.vault = vault;
+    this.room = room;
+    this.onClosed = onClosed;
     this.clock = clock;
   }
 
@@ -71,6 +80,7 @@ export class ActionExecutor {
    */
   async perform(guest: ActingGuest, request: ActionRequest, signal?: AbortSignal): Promise<ClosedAction> {
     requireAllowed(guest, request.instruction);
+    this.requireRoom();
     signal?.throwIfAborted();
     const intent = this.intentOf(guest, request);
     if ('content' in request) await this.intoVault(intent, request);
@@ -88,6 +98,11 @@ export class ActionExecutor {
     for (const intent of open) closed.push(await this.carryOut(guest, intent));
     await this.settleVault(guest.vm.id);
     return closed;
+  }
+
+  private requireRoom(): void {
+    const reason = this.room?.reasonToWithhold();
+    if (reason !== undefined) throw new InstructionError('spool-full', `nothing is done: ${reason}`);
   }
 
   private intentOf({ vm, session, instructionSet }: ActingGuest, request: ActionRequest): ActionRecord {
@@ -126,6 +141,7 @@ export class ActionExecutor {
     const outcome = await sendUntilAnswered(session, { id, epoch, expires, instruction });
     const closed = requireClosed(this.journal.outcome(id, outcome, this.clock()));
     await this.vault.settle(closed);
+    this.onClosed(closed);
     return closed;
   }
 

@@ -13,6 +13,7 @@ export type OperationErrorCode =
   | 'not-supported'
   | 'not-connected'
   | 'shutting-down'
+  | 'cancelled'
   | 'slow-reader';
 
 /** The daemon cannot do what it was asked to do. Nothing was changed. */

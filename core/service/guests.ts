@@ -2,7 +2,14 @@
 import { displayText } from '../../protocol/index.ts';
 import type { Logger } from '../api/index.ts';
 import { describeError } from '../error.ts';
-import type { DomainChange, HostDomain, HypervisorPort } from '../hypervisor/port.ts';
+import type {
+  ChannelPorts,
+  DomainChange,
+  HostDomain,
+  HypervisorPort,
+  HypervisorStatus,
+  VmPower,
+} from '../hypervisor/port.ts';
 import { Turns } from '../scan/turns.ts';
 import { OperationError } from './error.ts';
 import { GuestWatch, type GuestWatchParts } from './guest-watch.ts';
@@ -10,16 +17,24 @@ import { GuestWatch, type GuestWatchParts } from './guest-watch.ts';
 /** A handshake costs the host a few milliseconds of CPU, a silent guest some seconds of waiting. */
 const CONNECTING_AT_ONCE = 32;
 
+export type GuestControl = VmPower & ChannelPorts;
+
 export interface GuestSource {
   readonly port: HypervisorPort;
+  /** Where the source can do more than tell. */
+  readonly control?: GuestControl;
+  /** Guests that lack the channel are given it. */
+  readonly attach?: boolean;
   /** Whether policy has this guest looked after. */
   readonly isSelected: (domain: HostDomain) => boolean;
 }
 
 export interface GuestsParts extends Omit<GuestWatchParts, 'gate'> {
   readonly logger: Logger;
-  /** Called for every change of a guest that is looked after, and when one is met for the first time. */
-  readonly onChange: (change: Pick<DomainChange, 'domain' | 'kind'>) => void;
+  /** Called for every change of a guest that is looked after, `defined` when it is met for the first time. */
+  readonly onChange: (source: GuestSource, change: Pick<DomainChange, 'domain' | 'kind'>) => void;
+  /** Called when one is looked after no more. */
+  readonly onGone: (id: string) => void;
 }
 
 export class Guests implements AsyncDisposable {
@@ -43,6 +58,23 @@ export class Guests implements AsyncDisposable {
       const { code, message } = describeError(error);
       this.parts.logger.warn(`the guests cannot be told yet: ${message}`, { code });
     }
+  }
+
+  /** Looks after its guests no more, and lets go of it. */
+  async remove(source: GuestSource): Promise<void> {
+    const entry = this.sources.findIndex((one) => one === source);
+    if (entry < 0) return;
+    this.sources.splice(entry, 1);
+    for (const listener of this.listeners.splice(entry, 1)) listener[Symbol.dispose]();
+    const own = [...this.watches].filter(([, known]) => known.source === source);
+    for (const [id] of own) this.forget(id);
+    await Promise.all(own.map(([, { watch }]) => watch.done));
+    await source.port.close();
+  }
+
+  /** Where each source is at with its hypervisor. */
+  statuses(): HypervisorStatus[] {
+    return this.sources.map(({ port }) => port.status);
   }
 
   /** As they are shown. */
@@ -93,9 +125,7 @@ export class Guests implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const listener of this.listeners) listener[Symbol.dispose]();
-    await Promise.all(this.list().map((watch) => watch.close()));
-    this.watches.clear();
+    await Promise.all([...this.sources].map((source) => this.remove(source)));
   }
 
   private follow(source: GuestSource, { domain, kind }: DomainChange): void {
@@ -111,7 +141,7 @@ export class Guests implements AsyncDisposable {
     }
     if (known) known.watch.update(domain);
     else this.watches.set(domain.id, { watch: new GuestWatch(domain, this.watchParts()), source });
-    this.parts.onChange({ domain, kind: known ? kind : 'defined' });
+    this.parts.onChange(source, { domain, kind: known ? kind : 'defined' });
   }
 
   private watchParts(): GuestWatchParts {
@@ -128,7 +158,9 @@ export class Guests implements AsyncDisposable {
 
   private forget(id: string): void {
     const known = this.watches.get(id);
+    if (!known) return;
     this.watches.delete(id);
-    void known?.watch.close();
+    void known.watch.close();
+    this.parts.onGone(id);
   }
 }

@@ -70,11 +70,16 @@ export class ScanStore {
     return this.get(id);
   }
 
+  find(id: string): ScanRecord | undefined {
+    const row = this.database.get('SELECT * FROM scans WHERE id = :id', { id });
+    return row && read(row);
+  }
+
   /** StoreError `not-found` when there is no such scan. */
   get(id: string): ScanRecord {
-    const row = this.database.get('SELECT * FROM scans WHERE id = :id', { id });
-    if (!row) throw new StoreError('not-found', `there is no scan with the id ${id}`);
-    return read(row);
+    const scan = this.find(id);
+    if (!scan) throw new StoreError('not-found', `there is no scan with the id ${id}`);
+    return scan;
   }
 
   /** The last scan of a guest that came to its end. */

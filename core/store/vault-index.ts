@@ -60,6 +60,14 @@ export class VaultIndex {
     return row && read(row);
   }
 
+  /** How many files are in quarantine, and their bytes. */
+  held(): { readonly held: number; readonly bytes: number } {
+    const row = this.database.get(
+      `SELECT count(*) AS held, coalesce(sum(size), 0) AS bytes FROM vault WHERE status = 'held'`,
+    );
+    return { held: Number(row?.held ?? 0), bytes: Number(row?.bytes ?? 0) };
+  }
+
   /** Newest first. */
   page(filter: { readonly vm?: string }, query: PageQuery): Page<VaultRecord> {
     return readPage(this.database, { table: 'vault', time: 'at', read }, { ...filter }, query);

@@ -73,6 +73,11 @@ export class VmStore {
     return this.database.run(sql, { id, suspended }) > 0;
   }
 
+  /** What was agreed with the guest as it was is void: it was started or restored. */
+  mintEpoch(id: string): void {
+    this.database.run('UPDATE vms SET epoch = epoch + 1 WHERE id = :id', { id });
+  }
+
   /** By name. */
   list(): VmRecord[] {
     return this.database.all('SELECT * FROM vms ORDER BY name, id').map(read);

@@ -147,7 +147,6 @@ export const STATUS: Readonly<Record<Code, number>> = {
   'not-pending': 404,
   'bad-fingerprint': 400,
   'bad-lifetime': 400,
-  suspended: 409,
 
   malformed: 422,
   'bad-manifest': 422,

@@ -1,0 +1,291 @@
+/** What the service does for others, by means of the engine and of the guests' hypervisors. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { GuestPath } from '../../protocol/index.ts';
+import type { Domain } from '../channel/session.ts';
+import { type LiveSettings, settingsFor } from '../config/index.ts';
+import { isReachable } from '../hypervisor/port.ts';
+import type { HostServices } from '../services.ts';
+import type { ActionRecord, FindingRecord, VaultRecord } from '../store/records.ts';
+import { OperationError } from './error.ts';
+import type { GuestControl, Guests } from './guests.ts';
+import type { Metrics } from './metrics.ts';
+import type { Operations, PatchOrder, PowerVerb, ScanOrder, ScanQuery, VmQuery } from './operations.ts';
+import type { ScanJobs } from './scan-jobs.ts';
+import type { Triggers } from './triggers.ts';
+import type {
+  EnrolmentView,
+  HealthView,
+  PackChangeView,
+  PackView,
+  Page,
+  PatchReportView,
+  ReloadView,
+  ScanEvent,
+  ScanView,
+  TokenView,
+  VmView,
+} from './views.ts';
+import { scanView, vmView } from './vm-views.ts';
+
+const WHOLE_GUEST = [GuestPath.of('/')];
+
+export interface DaemonParts {
+  readonly engine: HostServices;
+  readonly settings: LiveSettings;
+  readonly guests: Guests;
+  readonly jobs: ScanJobs;
+  readonly triggers: Triggers;
+  readonly metrics: Pick<Metrics, 'text'>;
+  readonly reload: () => Promise<ReloadView>;
+  readonly health: () => HealthView;
+}
+
+export class DaemonOperations implements Operations {
+  private readonly parts: DaemonParts;
+  /** Work that must not be cut off when a caller goes away. */
+  private readonly uncut = new AbortController().signal;
+
+  constructor(parts: DaemonParts) {
+    this.parts = parts;
+  }
+
+  async vms(): Promise<VmView[]> {
+    return this.parts.guests.list().map((watch) => this.viewOf(watch));
+  }
+
+  async vm(nameOrId: string): Promise<VmView> {
+    return this.viewOf(this.parts.guests.find(nameOrId));
+  }
+
+  async power(vm: string, verb: PowerVerb): Promise<VmView> {
+    const { id, control } = this.controlOf(vm);
+    await control[verb](id);
+    return this.vm(id);
+  }
+
+  async snapshot(vm: string, name: string): Promise<VmView> {
+    const { id, control } = this.controlOf(vm);
+    await control.snapshot(id, name);
+    return this.vm(id);
+  }
+
+  async revert(vm: string, name: string): Promise<VmView> {
+    const { id, control } = this.controlOf(vm);
+    await control.revert(id, name);
+    return this.vm(id);
+  }
+
+  async startScan({ vm, roots, mode, dryRun = false, fresh = false }: ScanOrder): Promise<ScanView> {
+    const { jobs, guests, settings } = this.parts;
+    const { id, name } = guests.find(vm).domain;
+    const order = {
+      vm: { id, name },
+      trigger: 'manual',
+      mode: mode ?? settingsFor(settings.current, { id, name }).policy.mode,
+      dryRun,
+      fresh,
+      roots: roots?.map((path) => GuestPath.of(path)) ?? WHOLE_GUEST,
+    } as const;
+    return jobs.begin(order).view();
+  }
+
+  /** Those that run or wait come first, before the records of those that have ended. */
+  async scans({ vm, state, ...query }: ScanQuery): Promise<Page<ScanView>> {
+    const { jobs, engine } = this.parts;
+    const id = vm === undefined ? undefined : this.idOf(vm);
+    const isWanted = (view: ScanView): boolean =>
+      (id === undefined || view.vm.id === id) && (state === undefined || view.state === state);
+    const unrecorded =
+      query.before === undefined ? jobs.list().filter((job) => !this.isRecorded(job.id)) : [];
+    const first = unrecorded.map((job) => job.view()).filter(isWanted);
+    const filter = { ...(id !== undefined && { vm: id }), ...(state !== undefined && { state }) };
+    const recorded = engine.records.scans.page(filter, query);
+    const items = recorded.items.map(
+      (record) => jobs.find(record.id)?.view() ?? this.recordedScan(record.id),
+    );
+    return { ...recorded, items: [...first, ...items].slice(0, Math.max(query.limit, first.length)) };
+  }
+
+  async scan(id: string): Promise<ScanView> {
+    return this.parts.jobs.find(id)?.view() ?? this.recordedScan(id);
+  }
+
+  async cancelScan(id: string): Promise<ScanView> {
+    const job = this.parts.jobs.find(id);
+    if (!job) this.recordedScan(id);
+    if (!job || job.isOver) throw new OperationError('wrong-state', 'this scan has ended already');
+    job.cancel(new OperationError('cancelled', 'somebody cancelled it'));
+    return job.view();
+  }
+
+  async *followScan(id: string, signal: AbortSignal): AsyncGenerator<ScanEvent> {
+    const job = this.parts.jobs.find(id);
+    if (job) yield* job.follow(signal);
+    else yield { type: 'ended', scan: this.recordedScan(id) };
+  }
+
+  async findings({ vm, ...query }: VmQuery): Promise<Page<FindingRecord>> {
+    return this.parts.engine.records.findings.page(this.filterOf(vm), query);
+  }
+
+  async actions({ vm, ...query }: VmQuery): Promise<Page<ActionRecord>> {
+    return this.parts.engine.records.actions.page(this.filterOf(vm), query);
+  }
+
+  async quarantine({ vm, ...query }: VmQuery): Promise<Page<VaultRecord>> {
+    return this.parts.engine.records.vault.page(this.filterOf(vm), query);
+  }
+
+  async restore(id: string): Promise<void> {
+    await this.parts.engine.quarantine.restore(id, this.uncut);
+  }
+
+  async purge(id: string): Promise<void> {
+    await this.parts.engine.quarantine.purge(id);
+  }
+
+  async packs(): Promise<PackView[]> {
+    const { packs } = this.parts.engine;
+    const problems = await packs.problems();
+    return packs.list().map(({ vendor, id, active, previous }) => ({
+      ...{ vendor, id, active, builtIn: false },
+      ...(previous && { previous }),
+      problems: problems.filter(({ file }) => file.includes(`${vendor}/${id}`)).map(({ message }) => message),
+    }));
+  }
+
+  installPack(path: string): Promise<PackChangeView> {
+    return this.parts.engine.packs.install(path, this.uncut);
+  }
+
+  rollbackPack(vendor: string, id: string): Promise<PackChangeView> {
+    return this.parts.engine.packs.rollback(vendor, id, this.uncut);
+  }
+
+  async applyPatch({ vm, bundle, dryRun }: PatchOrder): Promise<PatchReportView> {
+    const domain = this.domainOf(vm);
+    const directory = await mkdtemp(join(tmpdir(), 'lazaret-bundle-'));
+    try {
+      const file = join(directory, 'bundle.yaml');
+      await writeFile(file, bundle, { mode: 0o600 });
+      const { patcher } = this.parts.engine;
+      const report = await patcher.apply(domain, file, { dryRun, signal: this.uncut });
+      const { id, name } = domain;
+      return {
+        ...report,
+        vm: { id, name },
+        reasons: [...report.reasons],
+        changes: [...report.changes],
+        actions: [...report.actions],
+      };
+    } finally {
+      await rm(directory, { recursive: true, force: true });
+    }
+  }
+
+  async createToken(vm: string): Promise<TokenView> {
+    const { engine, settings, guests } = this.parts;
+    const { id, name } = guests.find(vm).domain;
+    return {
+      vm: { id, name },
+      ...engine.enrolment.createToken(id, settings.current.enrolment.tokenLifetime),
+    };
+  }
+
+  async pendingEnrolments(): Promise<EnrolmentView[]> {
+    return this.parts.engine.enrolment
+      .pending()
+      .map(({ vm, name, agentKey, login, firstSeen, lastSeen }) => ({
+        vm: { id: vm, name },
+        fingerprint: agentKey,
+        agentVersion: login.agent.version,
+        firstSeen,
+        lastSeen,
+      }));
+  }
+
+  async acceptEnrolment(vm: string, fingerprint: string): Promise<void> {
+    const id = this.idOf(vm);
+    this.parts.engine.enrolment.accept(id, fingerprint);
+    await this.reconnect(id);
+  }
+
+  async resetEnrolment(vm: string): Promise<void> {
+    const id = this.idOf(vm);
+    this.parts.engine.enrolment.reset(id);
+    await this.reconnect(id);
+  }
+
+  reload(): Promise<ReloadView> {
+    return this.parts.reload();
+  }
+
+  async health(): Promise<HealthView> {
+    return this.parts.health();
+  }
+
+  metrics(): Promise<string> {
+    return this.parts.metrics.text();
+  }
+
+  /** Where the guest of this name or id is now. Throws OperationError. */
+  domainOf(vm: string): Domain {
+    const { domain } = this.parts.guests.find(vm);
+    if (isReachable(domain)) return domain;
+    throw new OperationError(
+      'not-connected',
+      `${domain.name} has no channel at the moment: start it (lazaret vm start), or attach one (lazaret vm attach)`,
+    );
+  }
+
+  private viewOf(watch: Parameters<typeof vmView>[0]): VmView {
+    const { engine, settings, triggers } = this.parts;
+    return vmView(watch, {
+      records: engine.records,
+      groupOf: (vm) => settingsFor(settings.current, vm).group,
+      nextScanOf: (vm) => triggers.nextScan(vm),
+    });
+  }
+
+  private controlOf(vm: string): { readonly id: string; readonly control: GuestControl } {
+    const { guests } = this.parts;
+    const { control } = guests.sourceOf(vm);
+    const { id, name } = guests.find(vm).domain;
+    if (control) return { id, control };
+    throw new OperationError(
+      'not-supported',
+      `${name} is known by its socket only: use what it was started with`,
+    );
+  }
+
+  /** Also of a guest that is gone, whose records are still there. */
+  private idOf(vm: string): string {
+    const { guests, engine } = this.parts;
+    const record = engine.records.vms.find(vm) ?? engine.records.vms.list().find(({ name }) => name === vm);
+    const known = guests.list().some(({ domain }) => domain.id === vm || domain.name === vm);
+    return known || !record ? guests.find(vm).domain.id : record.id;
+  }
+
+  private filterOf(vm: string | undefined): { vm?: string } {
+    return vm === undefined ? {} : { vm: this.idOf(vm) };
+  }
+
+  private isRecorded(scan: string): boolean {
+    return this.parts.engine.records.scans.find(scan) !== undefined;
+  }
+
+  private recordedScan(id: string): ScanView {
+    const { scans, vms } = this.parts.engine.records;
+    const record = scans.find(id);
+    if (!record) throw new OperationError('unknown-scan', 'there is no scan with this id');
+    return scanView(record, { id: record.vm, name: vms.find(record.vm)?.name ?? record.vm });
+  }
+
+  /** With the key that counts now. */
+  private async reconnect(id: string): Promise<void> {
+    const watch = this.parts.guests.list().find(({ domain }) => domain.id === id);
+    await watch?.renew();
+  }
+}

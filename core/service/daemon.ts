@@ -1,0 +1,260 @@
+/**
+ * The service, put together: the engine, the guests of this host, what has scans begin, the API, and where events go.
+ * What is started first ends last.
+ */
+import type { Logger } from '../api/index.ts';
+import { type Settings, settingsFor } from '../config/index.ts';
+import { Outbox } from '../events/outbox/outbox.ts';
+import type { DomainChange } from '../hypervisor/port.ts';
+import type { ScanReport } from '../scan/report.ts';
+import type { HostServices, ServiceOptions } from '../services.ts';
+import { ActiveThreats } from './active-threats.ts';
+import { startApi } from './api/server.ts';
+import { apiOptions } from './api-options.ts';
+import { Attacher } from './attacher.ts';
+import { DaemonOperations } from './daemon-operations.ts';
+import { EventFeed } from './event-feed.ts';
+import { type GuestSource, Guests } from './guests.ts';
+import { healthOf } from './health.ts';
+import { Meter } from './meter.ts';
+import type { Operations } from './operations.ts';
+import { outletsOf } from './outlets.ts';
+import { type Part, Parts } from './parts.ts';
+import { grantDiffers, needsRestart } from './reload.ts';
+import type { ScanJob } from './scan-job.ts';
+import { ScanJobs } from './scan-jobs.ts';
+import { sourcesOf } from './sources.ts';
+import { Triggers } from './triggers.ts';
+import type { HealthView, ReloadView } from './views.ts';
+
+/** What is on its way out when the service stops is given so long. */
+const LAST_EVENTS_MS = 5_000;
+
+export interface LoadedConfiguration {
+  readonly settings: Settings;
+  readonly files: readonly string[];
+}
+
+export interface DaemonStart {
+  readonly settings: Settings;
+  readonly logger: Logger;
+  readonly startEngine: (settings: Settings, options: ServiceOptions) => Promise<HostServices>;
+  /** Reads the configuration again, for a reload. Rejects with ConfigError. */
+  readonly load: () => Promise<LoadedConfiguration>;
+  /** Called when other settings hold. */
+  readonly onReload?: (settings: Settings) => void;
+  readonly clock?: () => number;
+}
+
+export class Daemon implements AsyncDisposable {
+  readonly operations: Operations;
+  private readonly start: DaemonStart;
+  private readonly engine: HostServices;
+  private readonly feed: EventFeed;
+  private readonly jobs: ScanJobs;
+  private readonly guests: Guests;
+  private readonly triggers: Triggers;
+  private readonly attacher: Attacher;
+  private readonly meter: Meter;
+  private readonly threats: ActiveThreats;
+  private readonly parts: Parts;
+  private readonly stopping = new AbortController();
+  private outbox: Outbox | undefined;
+  private turn: Promise<unknown> = Promise.resolve();
+
+  /** Rejects with CodedError, and then leaves nothing running. */
+  static async start(start: DaemonStart): Promise<Daemon> {
+    const feed = new EventFeed();
+    let daemon: Daemon | undefined;
+    const engine = await start.startEngine(start.settings, {
+      events: feed,
+      room: feed,
+      logger: start.logger,
+      onAction: (action) => daemon?.meter.actionDone(action),
+      onPackChange: () => daemon?.triggers.packChanged(),
+    });
+    daemon = new Daemon(start, engine, feed);
+    try {
+      await daemon.run();
+      return daemon;
+    } catch (error) {
+      await daemon[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  private constructor(start: DaemonStart, engine: HostServices, feed: EventFeed) {
+    const { logger, clock = Date.now } = start;
+    const { settings, records, sessions } = engine;
+    const guests = () => this.guests;
+    this.start = start;
+    this.engine = engine;
+    this.feed = feed;
+    this.parts = new Parts(logger);
+    this.attacher = new Attacher(logger);
+    this.threats = new ActiveThreats({ settings, guests, logger });
+    this.jobs = new ScanJobs({
+      ...{ scanner: engine.scanner, clock, logger },
+      domainOf: (vm) => operations.domainOf(vm),
+      onEnded: (job, report) => this.scanEnded(job, report),
+    });
+    feed.alsoTell(this.jobs);
+    this.triggers = new Triggers({ settings, guests, jobs: this.jobs, records, clock });
+    this.guests = new Guests({
+      ...{ sessions, clock, logger },
+      onConnected: (domain) => this.triggers.connected(domain),
+      onChange: (source, change) => this.guestChanged(source, change),
+      onGone: (id) => {
+        this.triggers.leave(id);
+        this.attacher.forget(id);
+      },
+    });
+    this.meter = new Meter({
+      engine,
+      guests: this.guests,
+      jobs: this.jobs,
+      events: () => this.outbox?.status(),
+      logger,
+    });
+    const operations = new DaemonOperations({
+      ...{ engine, settings, guests: this.guests, jobs: this.jobs, triggers: this.triggers },
+      metrics: this.meter.metrics,
+      reload: () => this.reload(),
+      health: () => this.health(),
+    });
+    this.operations = operations;
+  }
+
+  /** Ready when scans can be asked for, and when those that are asked to are let in. */
+  health(): HealthView {
+    return healthOf(this.guests.statuses(), this.feed.reasonToWithhold());
+  }
+
+  /**
+   * Takes the configuration up as it is now. Rejects with ConfigError, or with what a part of the service cannot be
+   * started with, and then all is as it was. One reload at a time.
+   */
+  reload(): Promise<ReloadView> {
+    const done = this.turn.then(() => this.takeUp());
+    this.turn = done.catch(() => undefined);
+    return done;
+  }
+
+  /** Ends scans, takes leave of all guests, delivers the last events. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.stopping.abort();
+    await this.turn;
+    this.triggers[Symbol.dispose]();
+    await this.jobs.close();
+    await this.parts[Symbol.asyncDispose]();
+    await this.engine.close();
+  }
+
+  private async run(): Promise<void> {
+    const { settings } = this.start;
+    for (const part of [this.eventsOut(), this.guestsOfHost(), this.api()])
+      await this.parts.start(part, settings);
+    await this.engine.packWatch.start(this.stopping.signal);
+  }
+
+  private eventsOut(): Part {
+    return {
+      name: 'what sends events',
+      keys: ['events'],
+      start: async ({ state, events }) => {
+        const outlets = outletsOf(events);
+        const outbox = new Outbox({
+          directory: state,
+          bytes: events.spool.bytes,
+          outlets,
+          logger: this.start.logger,
+        });
+        outbox.start();
+        this.outbox = outbox;
+        this.feed.sendTo(outbox);
+        return {
+          [Symbol.asyncDispose]: async () => {
+            this.feed.sendTo(undefined);
+            this.outbox = undefined;
+            await outbox.stop(LAST_EVENTS_MS);
+          },
+        };
+      },
+    };
+  }
+
+  private guestsOfHost(): Part {
+    return {
+      name: 'what finds guests',
+      keys: ['libvirt', 'vms', 'sockets'],
+      start: async (settings) => {
+        const sources = sourcesOf(settings, this.start.logger);
+        for (const source of sources) await this.guests.add(source);
+        return {
+          [Symbol.asyncDispose]: async () => {
+            await Promise.all(sources.map((source) => this.guests.remove(source)));
+          },
+        };
+      },
+    };
+  }
+
+  private api(): Part {
+    return {
+      name: 'the API',
+      keys: ['api'],
+      start: async ({ api }) => {
+        const { logger } = this.start;
+        const onAnswer = this.meter.answered.bind(this.meter);
+        const served = await startApi(this.operations, { ...(await apiOptions(api)), logger, onAnswer });
+        for (const address of served.addresses) logger.info(`the API is served on ${address}`);
+        return { [Symbol.asyncDispose]: () => served.close() };
+      },
+    };
+  }
+
+  private guestChanged(source: GuestSource, { domain, kind }: Pick<DomainChange, 'domain' | 'kind'>): void {
+    if (kind === 'defined' || kind === 'redefined') this.triggers.enter(domain);
+    if (kind === 'started' || kind === 'rebooted' || kind === 'reverted')
+      this.engine.records.vms.mintEpoch(domain.id);
+    if (kind === 'reverted') this.triggers.reverted(domain.id);
+    void this.attacher.see(source, domain, kind === 'redefined');
+  }
+
+  private scanEnded(job: ScanJob, report: ScanReport | undefined): void {
+    this.meter.scanEnded(job);
+    if (report) void this.threats.answer(report);
+  }
+
+  private async takeUp(): Promise<ReloadView> {
+    const { load, logger, onReload } = this.start;
+    const before = this.engine.settings.current;
+    const { settings, files } = await load();
+    await this.parts.change(before, settings);
+    try {
+      await this.engine.reconfigure(settings);
+    } catch (error) {
+      await this.parts.change(settings, before);
+      throw error;
+    }
+    onReload?.(settings);
+    await this.engine.packWatch.look();
+    await this.renewGrants(before, settings);
+    const problems = needsRestart(before, settings).map(
+      (key) => `${key}: counts from the next start of the service`,
+    );
+    for (const problem of problems) logger.warn(problem);
+    logger.info('the configuration was taken up', { files });
+    return { files: [...files], problems, vms: this.guests.list().length };
+  }
+
+  /** A guest that would be granted something else now gets a new session, unless it is being scanned: then after that. */
+  private async renewGrants(before: Settings, now: Settings): Promise<void> {
+    for (const watch of this.guests.list()) {
+      this.triggers.enter(watch.domain);
+      if (!grantDiffers(settingsFor(before, watch.domain), settingsFor(now, watch.domain))) continue;
+      const busy = this.jobs.ofVm(watch.domain.id).map(({ ended }) => ended);
+      void Promise.all(busy).then(() => watch.renew());
+    }
+  }
+}

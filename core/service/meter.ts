@@ -1,0 +1,69 @@
+/** Takes the service's measurements: what happened is counted, how things stand is asked for when somebody reads. */
+import type { Logger } from '../api/index.ts';
+import type { ClosedAction } from '../control/execute.ts';
+import type { OutboxStatus } from '../events/outbox/outbox.ts';
+import type { HostServices } from '../services.ts';
+import type { Guests } from './guests.ts';
+import { Metrics } from './metrics.ts';
+import type { ScanJob } from './scan-job.ts';
+import type { ScanJobs } from './scan-jobs.ts';
+
+export interface MeterParts {
+  readonly engine: Pick<HostServices, 'records' | 'packs' | 'spooled' | 'settings'>;
+  readonly guests: Pick<Guests, 'list'>;
+  readonly jobs: Pick<ScanJobs, 'list'>;
+  readonly events: () => OutboxStatus | undefined;
+  readonly logger: Logger;
+}
+
+const OUTCOMES = { finished: 'completed', cancelled: 'cancelled', failed: 'failed' } as const;
+const NO_EVENTS: OutboxStatus = { events: 0, bytes: 0, limit: 0, rejected: 0, sinks: [] };
+
+export class Meter {
+  readonly metrics: Metrics;
+  private readonly parts: MeterParts;
+
+  constructor(parts: MeterParts) {
+    const { engine, jobs, events, logger } = parts;
+    this.parts = parts;
+    this.metrics = new Metrics({
+      sources: {
+        vms: () => this.vms(),
+        runningScans: () => jobs.list().filter(({ state }) => state === 'running').length,
+        quarantine: () => engine.records.vault.held(),
+        events: () => events() ?? NO_EVENTS,
+        spool: () => ({ bytes: engine.spooled(), limit: engine.settings.current.spool.bytes }),
+        packs: () =>
+          engine.packs.list().map(({ vendor, id, active, changedAt }) => ({
+            ...{ vendor, id, createdAt: changedAt },
+            expiresAt: Date.parse(active.expires),
+          })),
+      },
+      failed: (metric, error) => logger.warn(`the metric ${metric} cannot be told: ${String(error)}`),
+    });
+  }
+
+  scanEnded(job: ScanJob): void {
+    const { startedAt, finishedAt, trigger, state, summary } = job.view();
+    if (state === 'queued' || state === 'running') return;
+    const durationMs = startedAt === undefined || finishedAt === undefined ? 0 : finishedAt - startedAt;
+    this.metrics.scanEnded({ outcome: OUTCOMES[state], trigger, durationMs, summary });
+  }
+
+  actionDone({ instruction, outcome }: ClosedAction): void {
+    this.metrics.actionDone(instruction.name, outcome.code);
+  }
+
+  /** `route`: such as `GET /v1/vms/:vm`. */
+  answered(route: string, status: number, durationMs: number): void {
+    const [method = 'none', path = 'none'] = route.split(' ');
+    this.metrics.requestAnswered({ method, route: path, status, durationMs });
+  }
+
+  private *vms() {
+    for (const { domain, connection } of this.parts.guests.list()) {
+      const last = this.parts.engine.records.scans.lastOf(domain.id);
+      yield { name: domain.name, state: connection.state, lastScanAt: last?.finishedAt };
+    }
+  }
+}
