@@ -97,6 +97,20 @@ describe('under systemd', () => {
   });
 });
 
+it('is not held up for ever by a systemd that does not read', () => {
+  using receiver = new Receiver(path);
+  const notifier = new Notifier({ NOTIFY_SOCKET: path });
+  const fill = (): never => {
+    for (;;) notifier.status('x');
+  };
+  expect(fill).toThrow(
+    expect.objectContaining({ code: 'not-delivered', cause: expect.objectContaining({ code: 'EAGAIN' }) }),
+  );
+  expect(receiver.messages()).toContain('STATUS=x');
+  notifier.status('again');
+  expect(receiver.messages()).toEqual(['STATUS=again']);
+});
+
 describe('the watchdog', () => {
   const supervised = (usec: string, pid?: string): Notifier =>
     new Notifier({ NOTIFY_SOCKET: path, WATCHDOG_USEC: usec, ...(pid && { WATCHDOG_PID: pid }) });

@@ -137,6 +137,28 @@ describe('a blackout', () => {
     }
   });
 
+  it('holds back what fell into the first of two that touch, asked within the second', () => {
+    const blackout = [
+      { from: '08:00', to: '12:00' },
+      { from: '12:00', to: '18:00' },
+    ];
+    const schedule = scheduled('0 9 * * *', { blackout });
+    expect(runs(schedule, '2026-11-27T13:00Z', 1)).toEqual(['2026-11-27T18:00Z']);
+  });
+
+  it('holds back for as long as the jitter, be it days', () => {
+    const blackout: BlackoutWindow[] = [{ from: '00:00', to: '12:00', days: ['mon'] }];
+    // Thursday 10:00 and 92 hours are Monday 06:00, in the blackout; after that, 92 hours are Friday 08:00.
+    const schedule = scheduled('0 10 * * 4', { jitter: 120 * HOUR, blackout });
+    expect(runs(schedule, '2026-12-04T07:00Z', 1, 'web-1')).toEqual(['2026-12-04T08:04:58.863Z']);
+  });
+
+  it('holds where its own time zone has another date', () => {
+    const pagoPago = { from: '22:00', to: '21:00', timezone: 'Pacific/Pago_Pago' };
+    const schedule = scheduled('0 21 * * *', { timezone: 'Pacific/Kiritimati', blackout: [pagoPago] });
+    expect(runs(schedule, '2026-11-27T06:00Z', 1)).toEqual(['2026-11-27T08:00Z']);
+  });
+
   it('that never ends leaves no run', () => {
     for (const blackout of [
       [{ from: '00:00', to: '00:00' }],
@@ -170,6 +192,12 @@ describe('a blackout', () => {
     ]);
   });
 
+  it('begins with the first of two hours that are called the same', () => {
+    const blackout = [{ from: '02:15', to: '04:00' }];
+    const berlin = scheduled('*/15 1-4 * * *', { timezone: BERLIN, blackout });
+    expect(runs(berlin, '2026-10-24T23:50Z', 2)).toEqual(['2026-10-25T00:00Z', '2026-10-25T03:00Z']);
+  });
+
   it('says when something that may not begin now may', () => {
     const schedule = scheduled('0 3 * * *', { jitter: HOUR, blackout: [office] });
     const at = new Date('2026-11-27T12:00Z');
@@ -191,7 +219,7 @@ describe('any schedule', () => {
   const cron = fc.constantFrom(
     '30 3 * * *',
     '0 * * * *',
-    '*/7 * * * *',
+    '*/30 * * * *',
     '15 2 * * 0',
     '0 12 1 * *',
     '10,50 8-18 * * 1-5',
