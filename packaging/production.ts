@@ -38,8 +38,11 @@ export function productionDependencies(root: string): Dependency[] {
 
 /** Of a dependency, what can be loaded, and its licence: no types, source maps, sources of native parts, pages. */
 const LOADED = /\.[cm]?js$|\.json$|\.node$|\.wasm$|(^|\/)(licen[cs]e|copying|notice)[^/]*$/i;
-/** Builds for another C library; what its authors test with; where builds begin. */
-const NEVER_LOADED = /(^|\/)(musl_x64|tests?|benchmarks?|examples?|integration|docs?|\.[^/]+)\/|(^|\/)\.[^/]+$|cnoke\.cjs$/;
+/**
+ * Builds for another C library; what its authors test with; where builds begin. Of its own first folders only:
+ * further in, any name may be that of a module.
+ */
+const NEVER_LOADED = /^(musl_x64|tests?|benchmarks?|examples?|integration)\/|(^|\/)\.|^cnoke\.cjs$/;
 
 export function dependencyFiles(root: string, path: string): Entry[] {
   return productionDependencies(root).flatMap(({ folder }) =>
