@@ -11,10 +11,9 @@ import type { HostServices, ServiceOptions } from '../services.ts';
 import { ActiveThreats } from './active-threats.ts';
 import { startApi } from './api/server.ts';
 import { apiOptions } from './api-options.ts';
-import { Attacher } from './attacher.ts';
 import { DaemonOperations } from './daemon-operations.ts';
 import { EventFeed } from './event-feed.ts';
-import { type GuestSource, Guests } from './guests.ts';
+import { Guests } from './guests.ts';
 import { healthOf } from './health.ts';
 import { Meter } from './meter.ts';
 import type { Operations } from './operations.ts';
@@ -54,7 +53,6 @@ export class Daemon implements AsyncDisposable {
   private readonly jobs: ScanJobs;
   private readonly guests: Guests;
   private readonly triggers: Triggers;
-  private readonly attacher: Attacher;
   private readonly meter: Meter;
   private readonly threats: ActiveThreats;
   private readonly parts: Parts;
@@ -91,7 +89,6 @@ export class Daemon implements AsyncDisposable {
     this.engine = engine;
     this.feed = feed;
     this.parts = new Parts(logger);
-    this.attacher = new Attacher(logger);
     this.threats = new ActiveThreats({ settings, guests, logger });
     this.jobs = new ScanJobs({
       ...{ scanner: engine.scanner, clock, logger },
@@ -103,11 +100,8 @@ export class Daemon implements AsyncDisposable {
     this.guests = new Guests({
       ...{ sessions, clock, logger },
       onConnected: (domain) => this.triggers.connected(domain),
-      onChange: (source, change) => this.guestChanged(source, change),
-      onGone: (id) => {
-        this.triggers.leave(id);
-        this.attacher.forget(id);
-      },
+      onChange: (change) => this.guestChanged(change),
+      onGone: (id) => this.triggers.leave(id),
     });
     this.meter = new Meter({
       engine,
@@ -193,6 +187,7 @@ export class Daemon implements AsyncDisposable {
         return {
           [Symbol.asyncDispose]: async () => {
             await Promise.all(sources.map((source) => this.guests.remove(source)));
+            await Promise.all(sources.map((source) => source.close()));
           },
         };
       },
@@ -213,12 +208,11 @@ export class Daemon implements AsyncDisposable {
     };
   }
 
-  private guestChanged(source: GuestSource, { domain, kind }: Pick<DomainChange, 'domain' | 'kind'>): void {
+  private guestChanged({ domain, kind }: Pick<DomainChange, 'domain' | 'kind'>): void {
     if (kind === 'defined' || kind === 'redefined') this.triggers.enter(domain);
     if (kind === 'started' || kind === 'rebooted' || kind === 'reverted')
       this.engine.records.vms.mintEpoch(domain.id);
     if (kind === 'reverted') this.triggers.reverted(domain.id);
-    void this.attacher.see(source, domain, kind === 'redefined');
   }
 
   private scanEnded(job: ScanJob, report: ScanReport | undefined): void {

@@ -13,8 +13,7 @@ export type OperationErrorCode =
   | 'not-supported'
   | 'not-connected'
   | 'shutting-down'
-  | 'cancelled'
-  | 'slow-reader';
+  | 'cancelled';
 
 /** The daemon cannot do what it was asked to do. Nothing was changed. */
 export class OperationError extends CodedError<OperationErrorCode> {}

@@ -23,8 +23,6 @@ export interface GuestSource {
   readonly port: HypervisorPort;
   /** Where the source can do more than tell. */
   readonly control?: GuestControl;
-  /** Guests that lack the channel are given it. */
-  readonly attach?: boolean;
   /** Whether policy has this guest looked after. */
   readonly isSelected: (domain: HostDomain) => boolean;
 }
@@ -32,7 +30,7 @@ export interface GuestSource {
 export interface GuestsParts extends Omit<GuestWatchParts, 'gate'> {
   readonly logger: Logger;
   /** Called for every change of a guest that is looked after, `defined` when it is met for the first time. */
-  readonly onChange: (source: GuestSource, change: Pick<DomainChange, 'domain' | 'kind'>) => void;
+  readonly onChange: (change: Pick<DomainChange, 'domain' | 'kind'>) => void;
   /** Called when one is looked after no more. */
   readonly onGone: (id: string) => void;
 }
@@ -60,16 +58,15 @@ export class Guests implements AsyncDisposable {
     }
   }
 
-  /** Looks after its guests no more, and lets go of it. */
+  /** Looks after its guests no more. */
   async remove(source: GuestSource): Promise<void> {
-    const entry = this.sources.findIndex((one) => one === source);
+    const entry = this.sources.indexOf(source);
     if (entry < 0) return;
     this.sources.splice(entry, 1);
     for (const listener of this.listeners.splice(entry, 1)) listener[Symbol.dispose]();
     const own = [...this.watches].filter(([, known]) => known.source === source);
     for (const [id] of own) this.forget(id);
     await Promise.all(own.map(([, { watch }]) => watch.done));
-    await source.port.close();
   }
 
   /** Where each source is at with its hypervisor. */
@@ -141,7 +138,7 @@ export class Guests implements AsyncDisposable {
     }
     if (known) known.watch.update(domain);
     else this.watches.set(domain.id, { watch: new GuestWatch(domain, this.watchParts()), source });
-    this.parts.onChange(source, { domain, kind: known ? kind : 'defined' });
+    this.parts.onChange({ domain, kind: known ? kind : 'defined' });
   }
 
   private watchParts(): GuestWatchParts {

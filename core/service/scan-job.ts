@@ -6,7 +6,7 @@ import { describeError } from '../error.ts';
 import type { OcsfEvent } from '../events/sink.ts';
 import type { ScanProgress, ScanReport } from '../scan/report.ts';
 import type { ScanTrigger } from '../store/records.ts';
-import { Follower } from './follower.ts';
+import { ScanFeed } from './scan-feed.ts';
 import type { ScanEvent, ScanView, VmName } from './views.ts';
 
 export interface JobOrder {
@@ -26,13 +26,14 @@ export class ScanJob {
   readonly ended: Promise<void>;
   private readonly clock: () => number;
   private readonly stop = new AbortController();
-  private readonly followers = new Set<Follower<ScanEvent>>();
+  private feed = new ScanFeed();
   private readonly settle: () => void;
   private readonly queuedAt: number;
   private startedAt: number | undefined;
   private finishedAt: number | undefined;
   private progress: ScanProgress | undefined;
   private report: ScanReport | undefined;
+  private summary: ScanReport['scan']['summary'];
   private error: ScanView['error'];
   #state: JobState = 'queued';
 
@@ -67,47 +68,38 @@ export class ScanJob {
     try {
       this.signal.throwIfAborted();
       this.report = await work((progress) => this.advance(progress));
+      this.summary = this.report.scan.summary;
       this.#state = 'finished';
     } catch (error) {
       this.#state = this.signal.aborted ? 'cancelled' : 'failed';
       this.error = describeError(this.signal.aborted ? this.signal.reason : error);
     }
     this.finishedAt = this.clock();
-    this.tell(this.ending());
-    for (const follower of this.followers) follower.end();
+    this.feed.publish(this.ending());
     this.settle();
   }
 
   /** An event that belongs to this scan. */
   note(event: OcsfEvent): void {
-    this.tell({ type: 'ocsf', event });
+    this.feed.publish({ type: 'ocsf', event });
   }
 
   /** See `Operations.followScan`. */
-  async *follow(signal: AbortSignal): AsyncGenerator<ScanEvent> {
-    if (this.isOver) {
-      yield this.ending();
-      return;
-    }
-    const follower = new Follower<ScanEvent>((event) => event.type === 'progress');
-    this.followers.add(follower);
-    if (this.progress) follower.tell({ type: 'progress', progress: this.progress });
-    try {
-      yield* follower.events(signal);
-    } finally {
-      this.followers.delete(follower);
-    }
+  follow(signal: AbortSignal): AsyncIterable<ScanEvent> {
+    return this.feed.follow(signal);
   }
 
-  /** What it found is in the records; the report is for who follows now. */
+  /** What it found is in the records; report and events are for who follows not long after its end. */
   forgetReport(): void {
     this.report = undefined;
+    this.feed = new ScanFeed();
+    this.feed.publish(this.ending());
   }
 
   view(): ScanView {
     const { vm, mode, dryRun, trigger } = this.order;
     const { id, state, queuedAt, startedAt, finishedAt, error } = this;
-    const summary = this.report?.scan.summary;
+    const { summary } = this;
     return {
       ...{ id, vm, mode, dryRun, trigger, state, queuedAt },
       ...(startedAt !== undefined && { startedAt }),
@@ -122,14 +114,10 @@ export class ScanJob {
     this.startedAt ??= this.clock();
     if (!this.isOver) this.#state = 'running';
     this.progress = progress;
-    this.tell({ type: 'progress', progress });
+    this.feed.publish({ type: 'progress', progress });
   }
 
   private ending(): ScanEvent {
     return { type: 'ended', scan: this.view(), ...(this.report && { report: this.report }) };
-  }
-
-  private tell(event: ScanEvent): void {
-    for (const follower of this.followers) follower.tell(event);
   }
 }

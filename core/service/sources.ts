@@ -1,33 +1,87 @@
 /** Where guests come from, as it is configured. */
 import type { Logger } from '../api/index.ts';
 import type { Settings } from '../config/index.ts';
+import { KeptAttached } from '../hypervisor/keep-attached.ts';
 import { LibvirtDriver } from '../hypervisor/libvirt/driver.ts';
-import type { HostDomain } from '../hypervisor/port.ts';
+import type { HostDomain, HypervisorPort } from '../hypervisor/port.ts';
 import { isSelected } from '../hypervisor/selection.ts';
+import { SocketGlob } from '../hypervisor/socket-glob.ts';
 import { configuredSockets } from '../hypervisor/sockets.ts';
-import type { GuestSource } from './guests.ts';
+import type { GuestControl, GuestSource } from './guests.ts';
 
 type Places = Pick<Settings, 'libvirt' | 'vms' | 'sockets'>;
 
+/** A source, and how to let go of it. */
+export interface OpenSource extends GuestSource {
+  close(): Promise<void>;
+}
+
 const all = (): boolean => true;
 
-/** Each is closed by whoever has it. */
-export function sourcesOf({ libvirt, vms }: Places, logger: Logger): GuestSource[] {
+export function sourcesOf({ libvirt, vms, sockets }: Places, logger: Logger): OpenSource[] {
   return [
     ...(libvirt.enabled ? [libvirtSource(libvirt, logger)] : []),
-    ...(vms.length > 0 ? [{ port: configuredSockets(vms), isSelected: all }] : []),
+    ...(vms.length > 0 ? [plainSource(configuredSockets(vms))] : []),
+    ...sockets.map(({ glob, name }) => plainSource(new SocketGlob({ glob, nameFrom: name, logger }))),
   ];
 }
 
-function libvirtSource({ uri, select, attach }: Settings['libvirt'], logger: Logger): GuestSource {
+const plainSource = (port: HypervisorPort): OpenSource => ({
+  port,
+  isSelected: all,
+  close: () => port.close(),
+});
+
+function libvirtSource({ uri, select, attach }: Settings['libvirt'], logger: Logger): OpenSource {
   const driver = new LibvirtDriver({ uri, logger });
   const { names, uuids, exclude } = select;
   const metadata = select.metadata.map((namespace) => ({ namespace }));
   const selection = { names, uuids, metadata, except: { names: exclude } };
+  const selected = (domain: HostDomain): boolean => isSelected(domain, selection);
+  const control = new DetachingControl(driver);
+  const isWanted = (domain: HostDomain): boolean => selected(domain) && !control.wasDetached(domain.id);
+  const kept = attach ? new KeptAttached({ port: driver, channels: driver, isWanted, logger }) : undefined;
   return {
     port: driver,
-    control: driver,
-    attach,
-    isSelected: (domain: HostDomain) => isSelected(domain, selection),
+    control: control.verbs,
+    isSelected: selected,
+    close: async () => {
+      await kept?.[Symbol.asyncDispose]();
+      await driver.close();
+    },
   };
+}
+
+/** What was detached on request stays so, until it is attached on request or the service starts anew. */
+class DetachingControl {
+  readonly verbs: GuestControl;
+  private readonly detached = new Set<string>();
+
+  constructor(driver: GuestControl) {
+    const attach: GuestControl['attach'] = (id) => {
+      this.detached.delete(id);
+      return driver.attach(id);
+    };
+    const detach: GuestControl['detach'] = (id) => {
+      this.detached.add(id);
+      return driver.detach(id);
+    };
+    this.verbs = {
+      attach,
+      detach,
+      start: (id) => driver.start(id),
+      stop: (id) => driver.stop(id),
+      destroy: (id) => driver.destroy(id),
+      pause: (id) => driver.pause(id),
+      resume: (id) => driver.resume(id),
+      snapshot: (id, name) => driver.snapshot(id, name),
+      revert: (id, name) => driver.revert(id, name),
+      snapshots: (id) => driver.snapshots(id),
+      undefine: (id) => driver.undefine(id),
+    };
+  }
+
+  wasDetached(id: string): boolean {
+    return this.detached.has(id);
+  }
 }
