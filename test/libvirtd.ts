@@ -143,15 +143,26 @@ export class TestLibvirtd implements AsyncDisposable {
     return path;
   }
 
-  /** XML of a disk that snapshots can be taken of. */
-  disk(name: string): string {
+  /** XML of a disk that snapshots can be taken of; with the content of a raw image where one is named. */
+  disk(name: string, raw?: string): string {
     const path = join(this.directory, 'home', `${name}.qcow2`);
-    execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', path, '16M']);
+    if (raw === undefined) execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', path, '16M']);
+    else execFileSync('qemu-img', ['convert', '-q', '-f', 'raw', '-O', 'qcow2', raw, path]);
     this.own(path);
     return (
       `<disk type='file' device='disk'><driver name='qemu' type='qcow2'/>` +
       `<source file='${path}'/><target dev='vda' bus='virtio'/></disk>`
     );
+  }
+
+  /** XML that boots a guest from a kernel and its first root file system, copied to where guests may read them. */
+  kernel(
+    name: string,
+    boot: { readonly kernel: string; readonly initramfs: string; readonly append: string },
+  ): string {
+    const kernel = this.file(`${name}-kernel`, readFileSync(boot.kernel));
+    const initramfs = this.file(`${name}-initramfs`, readFileSync(boot.initramfs));
+    return `<kernel>${kernel}</kernel><initrd>${initramfs}</initrd><cmdline>${boot.append}</cmdline>`;
   }
 
   log(): string {
