@@ -8,9 +8,10 @@ const [PAUSED, OFF, CRASHED, ASLEEP] = [3, 5, 6, 7];
 /** Without it libvirt would ask the guest's own QEMU agent first, and wait for it. */
 const SHUTDOWN_ACPI = 1;
 const LIST_TOPOLOGICAL = 1 << 10;
-/** Saved memory, and what libvirt remembers of snapshots and checkpoints. */
-const UNDEFINE_RECORDS = 1 | 2 | 16;
+/** Saved memory, and what libvirt remembers of snapshots. */
+const UNDEFINE_RECORDS = 1 | 2;
 const UNDEFINE_NVRAM = 4;
+const UNDEFINE_CHECKPOINTS = 16;
 const XML_INACTIVE = 2;
 
 /** Succeeds where it is so already. */
@@ -53,9 +54,19 @@ const VERBS: Readonly<Record<PowerVerb, (domain: native.Pointer, now: Now) => vo
   undefine: (domain, { active }) => {
     if (active) throw new Failure('still-running', 'it still runs: stop or destroy it first');
     const { hasFirmwareVariables } = readDomainXml(native.domainXml(domain, XML_INACTIVE));
-    native.undefine(domain, UNDEFINE_RECORDS | (hasFirmwareVariables ? UNDEFINE_NVRAM : 0));
+    undefine(domain, UNDEFINE_RECORDS | (hasFirmwareVariables ? UNDEFINE_NVRAM : 0));
   },
 };
+
+/** Not every driver knows of checkpoints; where it does not, there are none. */
+function undefine(domain: native.Pointer, flags: number): void {
+  try {
+    native.undefine(domain, flags | UNDEFINE_CHECKPOINTS);
+  } catch (error) {
+    if (!(error instanceof Failure) || error.code !== 'refused') throw error;
+    native.undefine(domain, flags);
+  }
+}
 
 export function snapshot(domain: native.Pointer, name: string): void {
   if (all(domain).some((one) => one.name === name)) {

@@ -91,6 +91,10 @@ export class LibvirtProcess {
     });
   }
 
+  signal(signal: NodeJS.Signals): void {
+    this.child.kill(signal);
+  }
+
   /** Resolves when the process is no more. */
   async close(): Promise<void> {
     this.finish(new HypervisorError('closed', 'the connection to libvirt was closed'));
