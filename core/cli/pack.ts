@@ -6,17 +6,15 @@ import { readContent } from '../pack/content.ts';
 import { PackError } from '../pack/error.ts';
 import { importRules } from '../pack/import-rules.ts';
 import { type MinisignKey, parseSecretKey } from '../pack/minisign.ts';
-import { checkSerial, type PackChange } from '../pack/packs.ts';
+import { checkSerial } from '../pack/packs.ts';
 import { PackShelf } from '../pack/shelf.ts';
 import { readStarter } from '../pack/starter.ts';
 import { verifyPack } from '../pack/verify.ts';
 import type { PackRecord } from '../store/packs.ts';
-import type { Engine } from './engine.ts';
-import { UsageError } from './error.ts';
 import { EXIT } from './exit.ts';
 import { formatNumber } from './format.ts';
-import { interruptible } from './interrupt.ts';
-import { type Context, noEvents, perform, type Run } from './run.ts';
+import { installPack, naming, rollbackPack } from './pack-change.ts';
+import { type Context, perform, type Run } from './run.ts';
 import { State } from './state.ts';
 import type { Column } from './table.ts';
 import { harmless } from './text.ts';
@@ -38,26 +36,12 @@ export function registerPack(program: Command, context: Context): void {
     .command('install')
     .description('verifies a pack, tries it on its own tests and on known good files, and uses it')
     .argument('<pack>', 'an archive or a directory')
-    .action(
-      perform(context, (run) =>
-        change(run, context, 'in use', (engine, signal) =>
-          naming(run, (path) => engine.packs.install(path, signal)),
-        ),
-      ),
-    );
+    .action(perform(context, (run) => installPack(run, context)));
   pack
     .command('rollback')
     .description('goes back to the version that was in use before')
     .argument('<pack>', 'VENDOR/ID, as pack list shows it')
-    .action(
-      perform(context, (run) =>
-        change(run, context, 'in use again', (engine, signal) => {
-          const [vendor = '', id = '', ...rest] = (run.args[0] ?? '').split('/');
-          if (id === '' || rest.length > 0) throw new UsageError('name the pack as VENDOR/ID');
-          return engine.packs.rollback(vendor, id, signal);
-        }),
-      ),
-    );
+    .action(perform(context, async (run) => rollbackPack(run, context)));
   pack
     .command('build')
     .description('fills in the hashes of pack.json, signs it and makes the archive')
@@ -153,47 +137,6 @@ async function verify(run: Run): Promise<number> {
     );
   }
   return EXIT.ok;
-}
-
-/** What is refused is named; the errors speak of "it". */
-async function naming<Result>(run: Run, work: (path: string) => Promise<Result>): Promise<Result> {
-  const path = resolve(run.args[0] ?? '');
-  try {
-    return await work(path);
-  } catch (error) {
-    if (!(error instanceof PackError) || error.message.includes(path)) throw error;
-    const { cause } = error;
-    throw new PackError(
-      error.code,
-      `${path} is refused: ${error.message}`,
-      cause === undefined ? {} : { cause },
-    );
-  }
-}
-
-async function change(
-  run: Run,
-  context: Context,
-  what: string,
-  work: (engine: Engine, signal: AbortSignal) => Promise<PackChange>,
-): Promise<number> {
-  const settings = await run.settingsForEngine(context);
-  return interruptible(run, async (signal) => {
-    const engine = await context.startEngine(settings, { events: noEvents, logger: run.logger });
-    try {
-      const done = await work(engine, signal);
-      const { vendor, id, active, before } = done;
-      if (run.json) run.printJson(done);
-      else {
-        const same = before?.digest === active.digest;
-        const instead = before ? ` instead of ${before.version}` : '';
-        run.print(`${vendor}/${id} ${active.version} is ${what}${same ? ' already' : instead}`);
-      }
-      return EXIT.ok;
-    } finally {
-      await engine.close();
-    }
-  });
 }
 
 async function build(run: Run<BuildOptions>): Promise<number> {

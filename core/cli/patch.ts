@@ -1,10 +1,13 @@
+import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { Domain } from '../channel/session.ts';
 import type { Settings } from '../config/index.ts';
+import { PatchError } from '../error.ts';
 import { configuredSockets } from '../hypervisor/sockets.ts';
 import type { PatchReport } from '../patch/apply.ts';
 import type { PatchRecord } from '../store/records.ts';
+import { asked, daemonOf } from './daemon.ts';
 import { EXIT } from './exit.ts';
 import { formatTime } from './format.ts';
 import { interruptible } from './interrupt.ts';
@@ -42,20 +45,36 @@ export function registerPatch(program: Command, context: Context): void {
 async function apply(run: Run<ApplyOptions>, context: Context): Promise<number> {
   const [name = '', bundle = ''] = run.args;
   const dryRun = run.options.dryRun === true;
+  const daemon = await daemonOf(run, context);
+  if (daemon) {
+    const text = await readBundle(resolve(bundle));
+    const { vm, ...report } = await asked(daemon.applyPatch({ vm: name, bundle: text, dryRun }));
+    return tell(run, vm, report);
+  }
   const settings = await run.settingsForEngine(context);
   const domain = await domainOf(settings, name);
   return interruptible(run, async (signal) => {
     const engine = await context.startEngine(settings, { events: noEvents, logger: run.logger });
     try {
       const report = await engine.patcher.apply(domain, resolve(bundle), { dryRun, signal });
-      if (run.json) run.printJson({ vm: domain.id, ...report });
-      else run.io.stdout.write(renderPatch(domain.name, report, run.paint));
-      return DONE.has(report.state) ? EXIT.ok : EXIT.failed;
+      return tell(run, domain, report);
     } finally {
       await engine.close();
     }
   });
 }
+
+function tell(run: Run, vm: Pick<Domain, 'id' | 'name'>, report: PatchReport): number {
+  if (run.json) run.printJson({ vm: vm.id, ...report });
+  else run.io.stdout.write(renderPatch(vm.name, report, run.paint));
+  return DONE.has(report.state) ? EXIT.ok : EXIT.failed;
+}
+
+/** The daemon is sent its text: it need not be able to read the file. */
+const readBundle = (file: string): Promise<string> =>
+  readFile(file, 'utf8').catch((cause: Error) => {
+    throw new PatchError('unreadable', `the bundle ${file} cannot be read: ${cause.message}`, { cause });
+  });
 
 const DONE: ReadonlySet<PatchReport['state']> = new Set(['applied', 'satisfied', 'applicable']);
 

@@ -1,5 +1,7 @@
 import type { Command } from 'commander';
+import type { DaemonClient } from '../service/client.ts';
 import type { VaultRecord } from '../store/records.ts';
+import { daemonOf } from './daemon.ts';
 import type { Engine } from './engine.ts';
 import { EXIT } from './exit.ts';
 import { formatBytes, formatTime } from './format.ts';
@@ -29,7 +31,10 @@ export function registerQuarantine(program: Command, context: Context): void {
     .argument('<id...>', 'ids that quarantine list shows')
     .action(
       perform(context, (run) =>
-        each(run, context, 'restored', (engine, id, signal) => engine.quarantine.restore(id, signal)),
+        each(run, context, 'restored', {
+          daemon: (daemon, id) => daemon.restore(id),
+          engine: (engine, id, signal) => engine.quarantine.restore(id, signal),
+        }),
       ),
     );
   quarantine
@@ -38,7 +43,10 @@ export function registerQuarantine(program: Command, context: Context): void {
     .argument('<id...>', 'ids that quarantine list shows')
     .action(
       perform(context, (run) =>
-        each(run, context, 'purged', async (engine, id) => engine.quarantine.purge(id)),
+        each(run, context, 'purged', {
+          daemon: (daemon, id) => daemon.purge(id),
+          engine: (engine, id) => engine.quarantine.purge(id),
+        }),
       ),
     );
 }
@@ -67,32 +75,45 @@ const columns = (names: ReadonlyMap<string, string>): readonly Column<VaultRecor
 
 const recordJson = (record: VaultRecord): unknown => ({ ...record, path: displayWire(record.path) });
 
-/** One after the other; one that fails does not keep the others from being done. */
-async function each(
-  run: Run,
-  context: Context,
-  done: 'restored' | 'purged',
-  work: (engine: Engine, id: string, signal: AbortSignal) => Promise<unknown>,
-): Promise<number> {
+/** Done by the daemon where one runs, else by an engine of our own. */
+interface Work {
+  daemon(daemon: DaemonClient, id: string): Promise<unknown>;
+  engine(engine: Engine, id: string, signal: AbortSignal): Promise<unknown>;
+}
+
+async function each(run: Run, context: Context, done: 'restored' | 'purged', work: Work): Promise<number> {
+  const daemon = await daemonOf(run, context);
+  if (daemon)
+    return interruptible(run, (signal) => oneByOne(run, done, signal, (id) => work.daemon(daemon, id)));
   const settings = await run.settingsForEngine(context);
   return interruptible(run, async (signal) => {
     const engine = await context.startEngine(settings, { events: noEvents, logger: run.logger });
-    let code: number = EXIT.ok;
     try {
-      for (const id of run.args) {
-        signal.throwIfAborted();
-        try {
-          await work(engine, id, signal);
-          if (run.json) run.printJson({ id, status: done });
-          else run.print(`${done} ${harmless(id)}`);
-        } catch (error) {
-          run.printError(error);
-          code = EXIT.failed;
-        }
-      }
-      return code;
+      return await oneByOne(run, done, signal, (id) => work.engine(engine, id, signal));
     } finally {
       await engine.close();
     }
   });
+}
+
+/** One that fails does not keep the others from being done. */
+async function oneByOne(
+  run: Run,
+  done: string,
+  signal: AbortSignal,
+  work: (id: string) => Promise<unknown>,
+): Promise<number> {
+  let code: number = EXIT.ok;
+  for (const id of run.args) {
+    signal.throwIfAborted();
+    try {
+      await work(id);
+      if (run.json) run.printJson({ id, status: done });
+      else run.print(`${done} ${harmless(id)}`);
+    } catch (error) {
+      run.printError(error);
+      code = EXIT.failed;
+    }
+  }
+  return code;
 }

@@ -26,6 +26,8 @@ export interface Context {
   catalogue(settings: Settings): Promise<Catalogue>;
   readonly startEngine: StartEngine;
   readonly startHost: StartHost;
+  /** Where the daemon of this configuration listens; undefined where it has no API. */
+  apiSocket?(settings: Settings): string | undefined;
 }
 
 /** For commands that report in their own way. */

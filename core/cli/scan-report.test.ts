@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { cleanReport, finding, report } from '../../test/records.ts';
-import { exitCodeOfReport } from './scan.ts';
+import { exitCodeOfReport } from './scan-outcome.ts';
 import { renderReport } from './scan-report.ts';
 import { plain } from './style.ts';
 

@@ -22,13 +22,18 @@ export interface Target {
 
 export async function targetOf(run: Run<TargetOptions>, context: Context): Promise<Target> {
   if (run.options.socket !== undefined) return socketTarget(run, context, run.options.socket);
+  checkOptions(run);
+  const settings = await run.settingsForEngine(context);
+  return { settings, domains: await chooseDomains(settings, run.args) };
+}
+
+/** Throws UsageError for what only goes with --socket. */
+export function checkOptions(run: Run<TargetOptions>): void {
   for (const option of ['name', 'rules', 'hashes'] as const) {
     if (run.options[option] !== undefined) {
       throw new UsageError(`--${option} goes with --socket; with a configuration, set it there`);
     }
   }
-  const settings = await run.settingsForEngine(context);
-  return { settings, domains: await chooseDomains(settings, run.args) };
 }
 
 /** One channel. A configuration counts only when it is named: the command line says all that is needed. */

@@ -2,15 +2,16 @@ import { type Command, Option } from 'commander';
 import { GuestPath } from '../../protocol/index.ts';
 import type { Mode } from '../api/index.ts';
 import type { Domain } from '../channel/session.ts';
-import type { ScanProgress, ScanReport } from '../scan/report.ts';
+import type { ScanProgress } from '../scan/report.ts';
+import { daemonOf } from './daemon.ts';
 import type { Engine } from './engine.ts';
 import { UsageError } from './error.ts';
 import { EXIT } from './exit.ts';
 import { interruptible } from './interrupt.ts';
 import { type Context, noEvents, perform, type Run } from './run.ts';
-import { isIncomplete, problemLines, renderReport } from './scan-report.ts';
-import { type TargetOptions, targetOf } from './scan-target.ts';
-import { harmless } from './text.ts';
+import { scanByDaemon } from './scan-by-daemon.ts';
+import { notBegun, notScanned, reported, type ScanOutcome, tellInTurn } from './scan-outcome.ts';
+import { checkOptions, type TargetOptions, targetOf } from './scan-target.ts';
 
 interface ScanOptions extends TargetOptions {
   readonly path?: readonly string[];
@@ -49,8 +50,16 @@ export function registerScan(program: Command, context: Context): void {
 
 async function scan(run: Run<ScanOptions>, context: Context): Promise<number> {
   const roots = rootsOf(run.options.path);
+  const { mode: given, dryRun = false, fresh = false } = run.options;
+  // A socket is scanned from here: no daemon need know of it.
+  const daemon = run.options.socket === undefined ? await daemonOf(run, context) : undefined;
+  if (daemon) {
+    checkOptions(run);
+    const wire = roots.map((root) => root.wire);
+    return scanByDaemon(run, daemon, { ...(given && { mode: given }), roots: wire, dryRun, fresh });
+  }
   const { settings, domains } = await targetOf(run, context);
-  const mode = run.options.mode ?? settings.policy.mode;
+  const mode = given ?? settings.policy.mode;
   return interruptible(run, async (signal) => {
     const events = run.json ? run.jsonEvents() : noEvents;
     const engine = await context.startEngine(settings, { events, logger: run.logger });
@@ -81,30 +90,13 @@ interface Order {
   readonly signal: AbortSignal;
 }
 
-/** What came of one guest, to be told when it is its turn. */
-interface Outcome {
-  readonly code: number;
-  tell(): void;
-}
-
-/**
- * All guests, as many at once as the engine takes; one that fails does not keep the others from being scanned.
- * Each is told of as soon as it has ended and those named before it were told of.
- */
-async function scanAll(
+/** All guests, as many at once as the engine takes; one that fails does not keep the others from being scanned. */
+const scanAll = (
   run: Run<ScanOptions>,
   engine: Engine,
   domains: readonly Domain[],
   order: Order,
-): Promise<number> {
-  let code: number = EXIT.ok;
-  for (const ending of domains.map((domain) => scanOne(run, engine, domain, order))) {
-    const outcome = await ending;
-    outcome.tell();
-    code = Math.max(code, outcome.code);
-  }
-  return code;
-}
+): Promise<number> => tellInTurn(domains.map((domain) => scanOne(run, engine, domain, order)));
 
 /** Does not reject. */
 async function scanOne(
@@ -112,7 +104,7 @@ async function scanOne(
   engine: Engine,
   domain: Domain,
   { mode, roots, signal }: Order,
-): Promise<Outcome> {
+): Promise<ScanOutcome> {
   const dryRun = run.options.dryRun === true;
   const fresh = run.options.fresh === true;
   const tracked = run.progress.begin(domain.name);
@@ -123,36 +115,10 @@ async function scanOne(
   };
   try {
     const report = await engine.scanner.scan({ domain, mode, dryRun, fresh, roots }, { onProgress, signal });
-    return { code: exitCodeOfReport(report), tell: () => show(run, report, dryRun) };
+    return reported(run, report, dryRun);
   } catch (error) {
-    const tell = () => {
-      run.note(`${harmless(domain.name)}: not scanned to the end`);
-      run.printError(error);
-    };
-    // Those whose turn had not come when all was interrupted have nothing to tell.
-    return { code: EXIT.incomplete, tell: begun || !signal.aborted ? tell : () => undefined };
+    return begun || !signal.aborted ? notScanned(run, domain.name, error) : notBegun;
   } finally {
     tracked.end();
   }
-}
-
-/** Programs get events on stdout; what no event tells goes to stderr. */
-function show(run: Run<ScanOptions>, report: ScanReport, dryRun: boolean): void {
-  run.progress.clear();
-  if (run.json) for (const line of problemLines(report, run.paintNote)) run.note(line);
-  else
-    run.io.stdout.write(
-      renderReport(report, {
-        width: run.io.stdout.columns,
-        paint: run.paint,
-        dryRun,
-        state: run.options.state,
-      }),
-    );
-}
-
-/** See exit.ts. */
-export function exitCodeOfReport(report: ScanReport): number {
-  if (isIncomplete(report)) return EXIT.incomplete;
-  return report.findings.length > 0 ? EXIT.found : EXIT.ok;
 }

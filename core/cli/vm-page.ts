@@ -10,12 +10,10 @@ import { displayWire, harmless, pad, shorten } from './text.ts';
 const LABEL = 14;
 
 export function renderVm(vm: VmRecord, width: number, paint: Paint): string {
-  const section = (title: string, rows: readonly Fact[]) =>
-    `${paint('strong', title)}\n${rows.map(([label, value]) => fact(label, value, width)).join('')}`;
   const sections = [
-    section(harmless(vm.name), identity(vm)),
+    section(harmless(vm.name), identity(vm), width, paint),
     vm.features
-      ? section('Capabilities', capabilities(vm.features))
+      ? section('Capabilities', capabilities(vm.features), width, paint)
       : 'Not negotiated yet: lazaret scan does.\n',
     vm.instructionSet ? instructionTable(vm.instructionSet, width, paint) : '',
     vm.instructionSet ? withheldTable(vm.instructionSet, width, paint) : '',
@@ -23,7 +21,10 @@ export function renderVm(vm: VmRecord, width: number, paint: Paint): string {
   return sections.filter(Boolean).join('\n');
 }
 
-type Fact = readonly [label: string, value: string];
+export type Fact = readonly [label: string, value: string];
+
+export const section = (title: string, rows: readonly Fact[], width: number, paint: Paint): string =>
+  `${paint('strong', title)}\n${rows.map(([label, value]) => fact(label, value, width)).join('')}`;
 
 const fact = (label: string, value: string, width: number): string =>
   `  ${pad(label, LABEL)}${shorten(harmless(value), Math.max(20, width - LABEL - 2))}\n`;

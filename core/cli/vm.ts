@@ -3,6 +3,7 @@ import { INSTRUCTIONS } from '../../protocol/index.ts';
 import type { Domain } from '../channel/session.ts';
 import { configuredSockets } from '../hypervisor/sockets.ts';
 import type { VmRecord } from '../store/records.ts';
+import { asked, daemonOf } from './daemon.ts';
 import { UsageError } from './error.ts';
 import { EXIT } from './exit.ts';
 import { formatTime } from './format.ts';
@@ -10,17 +11,22 @@ import { type Context, perform, type Run } from './run.ts';
 import { State } from './state.ts';
 import type { Column } from './table.ts';
 import { displayWire, harmless } from './text.ts';
+import { listLive, liveJson, renderLive, showLive } from './vm-live.ts';
 import { renderVm } from './vm-page.ts';
+import { registerVmPower } from './vm-power.ts';
 
 export function registerVm(program: Command, context: Context): void {
-  const vm = program.command('vm').description('what is known of the VMs');
+  const vm = program
+    .command('vm')
+    .description('the VMs: what is known of them; and starting, stopping and keeping them');
   vm.command('list')
     .description('lists the VMs that are configured or were scanned')
-    .action(perform(context, list));
+    .action(perform(context, (run) => list(run, context)));
   vm.command('show')
     .description('shows one VM: identity, capabilities, instruction set, and what was withheld and why')
     .argument('<vm>', 'its name or id')
-    .action(perform(context, show));
+    .action(perform(context, (run) => show(run, context)));
+  registerVmPower(vm, context);
 }
 
 /** A VM as far as it is known: from the configuration, from its scans, or both. */
@@ -43,7 +49,9 @@ const COLUMNS: readonly Column<KnownVm>[] = [
   { title: 'SOCKET', cell: ({ socket }) => harmless(socket), flexible: true },
 ];
 
-async function list(run: Run): Promise<number> {
+async function list(run: Run, context: Context): Promise<number> {
+  const daemon = await daemonOf(run, context);
+  if (daemon) return listLive(run, await daemon.vms());
   const settings = await run.settings();
   using state = State.read(settings.state);
   const vms = known(await configuredSockets(settings.vms).listDomains(), state?.vms.list() ?? []);
@@ -68,11 +76,19 @@ export function known(domains: readonly Domain[], records: readonly VmRecord[]):
   return [...configured, ...others];
 }
 
-async function show(run: Run): Promise<number> {
+async function show(run: Run, context: Context): Promise<number> {
+  const name = run.args[0] ?? '';
+  const daemon = await daemonOf(run, context);
+  const live = daemon && (await asked(daemon.vm(name)));
   const settings = await run.settings();
   using state = State.read(settings.state);
-  const vm = findVm(state, run.args[0] ?? '');
-  if (run.json) run.printJson(vmJson(vm));
+  if (live && !state?.vms.list().some(({ id }) => id === live.id)) return showLive(run, live);
+  const vm = findVm(state, live?.id ?? name);
+  if (run.json) run.printJson({ ...(vmJson(vm) as object), ...(live && liveJson(live)) });
+  else if (live)
+    run.io.stdout.write(
+      `${renderLive(live, run.io.stdout.columns, run.paint)}\n${renderVm(vm, run.io.stdout.columns, run.paint)}`,
+    );
   else run.io.stdout.write(renderVm(vm, run.io.stdout.columns, run.paint));
   return EXIT.ok;
 }

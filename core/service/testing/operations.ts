@@ -195,7 +195,12 @@ export class MemoryOperations implements Operations {
 
   async rollbackPack(vendor: string, id: string): Promise<PackChangeView> {
     this.calls.push(`rollback ${vendor}/${id}`);
-    return { vendor, id, active: { ...VERSION, serial: 1, version: '1.0' }, before: VERSION };
+    return {
+      vendor,
+      id,
+      active: { ...VERSION, serial: 1, version: '1.0', digest: 'cd'.repeat(32) },
+      before: VERSION,
+    };
   }
 
   async applyPatch({ vm, bundle, dryRun }: PatchOrder): Promise<PatchReportView> {
