@@ -2,9 +2,15 @@
 import { request as httpRequest, type IncomingMessage, type RequestOptions } from 'node:http';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { setTimeout } from 'node:timers/promises';
 import type { z } from 'zod';
 import { ErrorAnswer } from './api/errors.ts';
 import { ApiError, DaemonError } from './error.ts';
+
+/** The daemon has many who wait to be let in; Linux says so at once instead of waiting (`EAGAIN` of connect(2)). */
+const FULL = 'EAGAIN';
+const TRIES = 40;
+const PAUSE_MILLISECONDS = 50;
 
 /** No answer is longer; a page of findings has some megabytes at the very most. */
 const LONGEST_ANSWER = 64 * 1024 * 1024;
@@ -40,13 +46,25 @@ export class Transport {
 
   /** The answer's head is there and says that all is well; its body is the caller's. */
   async open(asked: Asked): Promise<IncomingMessage> {
-    const response = await this.send(asked);
+    const response = await this.sendWhenLetIn(asked);
     const { statusCode = 0 } = response;
     if ((statusCode >= 200 && statusCode < 300) || asked.expected?.includes(statusCode)) return response;
     const answer = ErrorAnswer.safeParse(parsed(await textOf(response)));
     if (!answer.success) throw noAnswer(`status ${statusCode} without a reason`);
     const { code, message, next } = answer.data.error;
     throw new DaemonError(code, next === undefined ? message : `${message}: ${next}`);
+  }
+
+  private async sendWhenLetIn(asked: Asked): Promise<IncomingMessage> {
+    for (let left = TRIES; ; left--) {
+      try {
+        return await this.send(asked);
+      } catch (error) {
+        // A stream is gone once it was tried; nothing else was sent.
+        if (left === 0 || asked.bytes || causeCode(error) !== FULL) throw error;
+        await setTimeout(PAUSE_MILLISECONDS, undefined, { signal: asked.signal });
+      }
+    }
   }
 
   /** Rejects with what Node says when nobody is there (`ENOENT`, `ECONNREFUSED`, `EACCES`), as `cause` of `no-answer`. */
@@ -106,6 +124,10 @@ function parsed(text: string): unknown {
     return undefined;
   }
 }
+
+/** The code that Node gave, as in `ECONNREFUSED`. */
+export const causeCode = (error: unknown): unknown =>
+  (error as { cause?: { code?: unknown } } | undefined)?.cause?.code;
 
 export const noAnswer = (why: string, cause?: unknown): ApiError =>
   new ApiError(

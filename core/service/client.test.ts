@@ -1,6 +1,8 @@
 /** Our client against the real API, and against what is no daemon. */
 import { execFile } from 'node:child_process';
+import { once } from 'node:events';
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer as createHttpServer, type ServerResponse } from 'node:http';
 import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { extname, join } from 'node:path';
@@ -178,6 +180,21 @@ describe('where there is no daemon', () => {
     const lost = join(directory, 'lost');
     await writeFile(lost, '');
     expect(await connectDaemon(lost)).toBeUndefined();
+  });
+
+  it('is not what a daemon looks like that has many who wait to be let in', async () => {
+    const path = join(directory, 'full');
+    let requests = 0;
+    const answer = (_request: unknown, response: ServerResponse) => {
+      requests += 1;
+      response.end('{"live":true}');
+    };
+    const busy = createHttpServer(answer).listen({ path, backlog: 1 });
+    await once(busy, 'listening');
+    // All at once, before the first of them is let in.
+    const clients = await Promise.all(Array.from({ length: 30 }, () => connectDaemon(path)));
+    expect([clients.every(Boolean), requests]).toEqual([true, 30]);
+    busy.close();
   });
 
   it('one that another user may not use', async () => {

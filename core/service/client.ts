@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { CodedError } from '../../protocol/index.ts';
 import { PackError } from '../pack/error.ts';
 import type { ActionRecord, FindingRecord, VaultRecord } from '../store/records.ts';
-import { type Asked, noAnswer, Transport } from './client-transport.ts';
+import { type Asked, causeCode, noAnswer, Transport } from './client-transport.ts';
 import { ApiError } from './error.ts';
 import { readEvents } from './event-reader.ts';
 import type { Operations, PatchOrder, PowerVerb, ScanOrder, ScanQuery, VmQuery } from './operations.ts';
@@ -40,7 +40,7 @@ export async function connectDaemon(socketPath: string): Promise<DaemonClient | 
     const live = z.object({ live: z.boolean() });
     await transport.ask({ method: 'GET', path: '/livez', expected: [503] }, live);
   } catch (error) {
-    const code = (error as { cause?: { code?: unknown } }).cause?.code;
+    const code = causeCode(error);
     if (NOBODY.has(code)) return undefined;
     if (!NOT_LET_IN.has(code)) throw error;
     const next = 'be in the group of its socket, or work without it by naming a state directory with --state';
