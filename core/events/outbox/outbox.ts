@@ -217,7 +217,7 @@ function storedOf(event: OcsfEvent, now: number): NewEvent {
     uid: metadata.uid,
     classUid: class_uid,
     severityId: typeof severity_id === 'number' ? severity_id : 0,
-    time,
+    time: Math.trunc(time),
     acceptedAt: now,
     json: JSON.stringify({ ...event, metadata: { ...metadata, logged_time: now } }),
   };

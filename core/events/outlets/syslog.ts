@@ -10,6 +10,7 @@ import { createSocket } from 'node:dgram';
 import { lookup } from 'node:dns/promises';
 import { connect as connectTcp, isIP, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
+import { afterPendingInput } from '../../channel/deadline.ts';
 import { DeliveryError } from '../../error.ts';
 import type { BatchLimit, EventOutlet, StoredEvent } from '../outbox/outlet.ts';
 import { type SyslogHeader, syslogFormat } from './syslog-message.ts';
@@ -106,17 +107,14 @@ function sendStream(
     };
     const onAbort = () => fail(signal.reason);
     const sent = () => {
-      if (!confirm) {
-        confirmed = true;
-        return socket.destroySoon();
-      }
-      pause = setTimeout(
-        () => {
+      if (confirm)
+        pause = closeLater(socket, began, () => {
           saidAll = true;
-          socket.end();
-        },
-        Math.max(SHORTEST_PAUSE_MS, 2 * (performance.now() - began)),
-      );
+        });
+      else {
+        confirmed = true;
+        socket.destroySoon();
+      }
     };
     socket.on(connected, () => socket.write(text, 'latin1', (error) => error ?? sent()));
     socket.on('error', fail);
@@ -133,6 +131,15 @@ function sendStream(
     signal.addEventListener('abort', onAbort, { once: true });
     if (signal.aborted) onAbort();
   });
+}
+
+function closeLater(socket: Socket, began: number, closing: () => void): NodeJS.Timeout {
+  const close = () => {
+    closing();
+    socket.end();
+  };
+  const milliseconds = Math.max(SHORTEST_PAUSE_MS, 2 * (performance.now() - began));
+  return setTimeout(() => afterPendingInput(close), milliseconds);
 }
 
 async function sendDatagrams(
