@@ -65,6 +65,11 @@ describe('every event', () => {
     }
   });
 
+  it('has an id of its own', () => {
+    expect(new Set(all.map(({ metadata }) => metadata.uid)).size).toBe(all.length);
+    for (const { metadata } of all) expect(metadata.uid).toMatch(/^[0-9a-f-]{36}$/);
+  });
+
   it('is the same after a turn through JSON: nothing in it is undefined', () => {
     for (const event of all) expect(JSON.parse(JSON.stringify(event))).toStrictEqual(event);
   });

@@ -69,6 +69,25 @@ describe('events', () => {
     expect(second.status()).toMatchObject({ events: 0, sinks: [{ sink: 'added', queued: 0 }] });
   });
 
+  test('go to other sinks after a reload, none twice that has arrived, and none is lost meanwhile', async () => {
+    const [kept, gone] = [scriptedOutlet('kept'), scriptedOutlet('gone')];
+    gone.respond = down;
+    const box = bench.open([kept, gone]);
+    box.start();
+    await emit(box, ...series(3));
+    await kept.has(3);
+    const [keptAgain, added] = [scriptedOutlet('kept'), scriptedOutlet('added')];
+    const reloaded = box.use({ outlets: [keptAgain, added], bytes: 2 ** 21 });
+    await emit(box, 'meanwhile');
+    await reloaded;
+    await emit(box, 'later');
+    await Promise.all([keptAgain.has(2), added.has(5)]);
+    expect(uidsIn(keptAgain.got)).toEqual(['meanwhile', 'later']);
+    expect(uidsIn(added.got)).toEqual([...series(3), 'meanwhile', 'later']);
+    expect(box.status()).toMatchObject({ limit: 2 ** 21, sinks: [{ sink: 'kept' }, { sink: 'added' }] });
+    expect(box.status().sinks[0]?.delivered).toBe(5);
+  });
+
   test('go nowhere, and take no room, where no sink is configured', async () => {
     const box = bench.open([]);
     box.start();

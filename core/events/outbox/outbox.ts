@@ -7,7 +7,7 @@ import type { Logger } from '../../api/index.ts';
 import { EventError } from '../../error.ts';
 import type { EventRoom, EventSink, OcsfEvent } from '../sink.ts';
 import { type DeliveryClock, systemClock } from './clock.ts';
-import { Lane, type LaneFault } from './lane.ts';
+import { Delivery, type SinkStatus } from './delivery.ts';
 import { openStore } from './open.ts';
 import type { EventOutlet } from './outlet.ts';
 import { RefusedEvents } from './refused.ts';
@@ -22,22 +22,6 @@ export interface OutboxOptions {
   readonly logger: Logger;
   readonly clock?: DeliveryClock;
   readonly random?: () => number;
-}
-
-export interface SinkStatus {
-  readonly sink: string;
-  /** Events that it has not got yet. */
-  readonly queued: number;
-  /** How long the oldest of them has waited; 0 when there is none. */
-  readonly oldestAgeMs: number;
-  /** Since this process started. */
-  readonly delivered: number;
-  /** Put aside as refused, since this process started. */
-  readonly refused: number;
-  /** In a row; 0 while it works. */
-  readonly failures: number;
-  /** Undefined while it works. */
-  readonly lastError: LaneFault | undefined;
 }
 
 export interface OutboxStatus {
@@ -59,36 +43,31 @@ const LARGEST_RESERVE = 2 ** 20;
 
 export class Outbox implements EventSink, EventRoom {
   private readonly store: OutboxStore;
-  private readonly options: OutboxOptions;
   private readonly clock: DeliveryClock;
-  private readonly lanes: readonly Lane[];
-  /** Kept free for events of actions that have begun. */
-  private readonly reserve: number;
-  private readonly cut = new AbortController();
+  private readonly delivery: Delivery;
+  private limit: number;
   private waiting: Waiting[] = [];
   private waitingBytes = 0;
   private committing: NodeJS.Immediate | undefined;
-  private running: Promise<unknown> | undefined;
   private stopped: Promise<void> | undefined;
   private failure: Error | undefined;
   private rejected = 0;
 
   /** Opens the spool. Throws StoreError; a damaged spool is put aside and said. */
-  constructor(options: OutboxOptions) {
-    this.options = options;
-    this.clock = options.clock ?? systemClock;
-    this.reserve = Math.min(LARGEST_RESERVE, Math.floor(options.bytes / 8));
-    this.store = openStore(options.directory, options.logger, this.clock.now());
-    const parts = {
-      read: this.store.read.bind(this.store),
-      keep: () => this.keepPositions(),
-      refused: new RefusedEvents(options.directory, this.clock),
-      logger: options.logger,
-      clock: this.clock,
-      random: options.random ?? Math.random,
-    };
-    this.lanes = options.outlets.map((outlet) => new Lane(outlet, this.startOf(outlet.name), parts));
-    this.keepPositions();
+  constructor({
+    directory,
+    bytes,
+    outlets,
+    logger,
+    clock = systemClock,
+    random = Math.random,
+  }: OutboxOptions) {
+    this.clock = clock;
+    this.limit = bytes;
+    this.store = openStore(directory, logger, clock.now());
+    const refused = new RefusedEvents(directory, clock);
+    this.delivery = new Delivery(this.store, { refused, logger, clock, random });
+    this.delivery.place(outlets);
   }
 
   /**
@@ -97,7 +76,7 @@ export class Outbox implements EventSink, EventRoom {
    */
   async emit(event: OcsfEvent): Promise<void> {
     if (this.stopped) throw new EventError('stopped', 'events are not accepted any more: the service stops');
-    if (this.lanes.length === 0) return;
+    if (this.delivery.goesNowhere) return;
     const stored = storedOf(event, this.clock.now());
     const size = sizeOf(stored.json);
     if (this.used + size > this.limitFor(event)) {
@@ -112,18 +91,27 @@ export class Outbox implements EventSink, EventRoom {
   }
 
   reasonToWithhold(): string | undefined {
-    if (this.lanes.length === 0) return undefined;
-    if (this.failure) return `events cannot be kept: ${this.failure.message}`;
-    return this.used + 2 * this.reserve > this.options.bytes ? this.whyFull() : undefined;
+    if (this.delivery.goesNowhere) return undefined;
+    if (this.failure && !this.canWrite()) return `events cannot be kept: ${this.failure.message}`;
+    return this.used + 2 * this.reserve > this.limit ? this.whyFull() : undefined;
   }
 
   canAccept(): boolean {
     return this.reasonToWithhold() === undefined;
   }
 
-  /** Starts to deliver. Events are accepted before that as well. */
+  /** Starts to deliver, once. Events are accepted before that as well. */
   start(): void {
-    this.running ??= Promise.all(this.lanes.map((lane) => lane.run(this.cut.signal)));
+    this.delivery.start();
+  }
+
+  /**
+   * Takes other outlets or another size, as a reload of the configuration brings them. Events are accepted meanwhile, and
+   * none is lost; one that was on its way may reach its sink twice. Rejects with StoreError when the disk fails.
+   */
+  async use({ outlets, bytes }: Pick<OutboxOptions, 'outlets' | 'bytes'>): Promise<void> {
+    this.limit = bytes;
+    await this.delivery.use(outlets);
   }
 
   /**
@@ -137,28 +125,13 @@ export class Outbox implements EventSink, EventRoom {
 
   private async end(within: number): Promise<void> {
     this.commit();
-    for (const lane of this.lanes) lane.finish();
-    const done = new AbortController();
-    const late = this.clock.sleep(within, done.signal).then(() => this.cut.abort());
-    await this.running;
-    done.abort();
-    await late;
-    await Promise.all(this.lanes.map(({ outlet }) => outlet.close?.()));
+    await this.delivery.stop(within);
     this.store.close();
   }
 
   status(): OutboxStatus {
     const { events, bytes } = this.store;
-    const sinks = this.lanes.map((lane) => this.statusOf(lane));
-    return { events, bytes, limit: this.options.bytes, rejected: this.rejected, sinks };
-  }
-
-  private statusOf(lane: Lane): SinkStatus {
-    const { outlet, position, delivered, refused, failures, lastError } = lane;
-    const oldest = this.store.oldestAfter(position);
-    const oldestAgeMs = oldest === undefined ? 0 : Math.max(0, this.clock.now() - oldest);
-    const queued = this.store.head - position;
-    return { sink: outlet.name, queued, oldestAgeMs, delivered, refused, failures, lastError };
+    return { events, bytes, limit: this.limit, rejected: this.rejected, sinks: this.delivery.status() };
   }
 
   private commit(): void {
@@ -178,34 +151,37 @@ export class Outbox implements EventSink, EventRoom {
       const message = `an event could not be kept: ${this.failure.message}`;
       for (const { reject } of batch) reject(new EventError('spool-failed', message, { cause }));
     }
-    for (const lane of this.lanes) lane.wake();
+    this.delivery.wake();
   }
 
-  private keepPositions(): void {
-    if (this.lanes.length === 0) return;
-    this.store.keep(new Map(this.lanes.map(({ outlet, position }) => [outlet.name, position])));
-    this.failure = undefined;
-  }
-
-  /** One that is new starts with what still waits for others. */
-  private startOf(sink: string): number {
-    return this.store.position(sink) ?? this.store.head - this.store.events;
+  /** Whether the disk takes writes again after one has failed. */
+  private canWrite(): boolean {
+    try {
+      this.delivery.keepPositions();
+      this.failure = undefined;
+      return true;
+    } catch (error) {
+      this.failure = asError(error);
+      return false;
+    }
   }
 
   private get used(): number {
     return this.store.bytes + this.waitingBytes;
   }
 
+  /** Kept free for events of actions that have begun. */
+  private get reserve(): number {
+    return Math.min(LARGEST_RESERVE, Math.floor(this.limit / 8));
+  }
+
   private limitFor(event: OcsfEvent): number {
     const ofAction = Math.floor(event.class_uid / 1000) === REMEDIATION;
-    return ofAction ? this.options.bytes : this.options.bytes - this.reserve;
+    return ofAction ? this.limit : this.limit - this.reserve;
   }
 
   private whyFull(): string {
-    const [slowest] = this.lanes.toSorted((one, other) => one.position - other.position);
-    const fault = slowest?.lastError;
-    const reason = fault ? ` (${fault.message})` : '';
-    return `the event spool is full: the sink ${slowest?.outlet.name} does not keep up${reason}`;
+    return `the event spool is full: ${this.delivery.whoIsBehind()}`;
   }
 }
 

@@ -92,15 +92,16 @@ describe('a disk', () => {
   test('that is full: the event is not accepted, actions are withheld until a write succeeds', async () => {
     const outlet = scriptedOutlet();
     const box = bench.open([outlet]);
-    const broken = failing(13, 'append');
+    const broken = [failing(13, 'append'), failing(13, 'keep')];
     expect(await errorOf(box.emit(event('lost')))).toMatchObject({
       code: 'spool-failed',
       message: expect.stringContaining('disk is full'),
     });
     expect(box.reasonToWithhold()).toContain('disk is full');
-    broken.mockRestore();
-    await box.emit(event('kept'));
+    expect(box.status().rejected).toBe(1);
+    for (const each of broken) each.mockRestore();
     expect(box.canAccept()).toBe(true);
+    await box.emit(event('kept'));
     box.start();
     await outlet.has(1);
     expect(uidsIn(outlet.got)).toEqual(['kept']);
