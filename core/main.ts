@@ -33,5 +33,6 @@ if (Number(process.versions.node.split('.')[0]) < NEEDED) {
     plugins: async (settings) => (await engine()).pluginsFor(settings),
     startEngine: compose,
     startHost: compose,
+    apiSocket: ({ api }) => api.socket,
   });
 }

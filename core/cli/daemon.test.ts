@@ -82,6 +82,7 @@ async function lazaret(
     startEngine: () => Promise.reject(new Error('the engine is not asked for')),
     plugins: async () => [],
     catalogue: async () => ({ plugins: [], packages: [], refused: [] }),
+    startHost: () => Promise.reject(new Error('no service is expected')),
     apiSocket: () => socketPath,
   });
   return { code: io.exitCode, ...text };
@@ -93,7 +94,13 @@ async function whenFollowed(id: string): Promise<void> {
   await new Promise(setImmediate);
 }
 
-const EVENT = { class_uid: 2004, activity_id: 1, time: NOON, message: 'found\u001b[31m' };
+const EVENT = {
+  class_uid: 2004,
+  activity_id: 1,
+  time: NOON,
+  metadata: { uid: 'event-1' },
+  message: 'found\u001b[31m',
+};
 
 describe('scan', () => {
   it('shows the report of a scan that found something, and exits with 2 as it is incomplete', async () => {

@@ -105,7 +105,13 @@ describe('the client', () => {
     const { id } = await client.startScan({ vm: 'web-1', dryRun: true });
     const events = all(client.followScan(id, new AbortController().signal));
     await expect.poll(() => operations.followersOf(id)).toBe(1);
-    const event = { class_uid: 2004, activity_id: 1, time: NOON, message: 'a\n\ndata: ü\u2028\u001b' };
+    const event = {
+      class_uid: 2004,
+      activity_id: 1,
+      time: NOON,
+      metadata: { uid: 'event-1' },
+      message: 'a\n\ndata: ü\u2028\u001b',
+    };
     operations.tell(id, { type: 'ocsf', event });
     operations.end(id, {}, report());
     const [first, second, last, ...more] = await events;

@@ -103,7 +103,12 @@ export type VmView = z.output<typeof VmView>;
 
 /** An OCSF event, version 1.6.0. */
 export const OcsfView = z
-  .looseObject({ class_uid: z.number(), activity_id: z.number(), time: z.number() })
+  .looseObject({
+    class_uid: z.number(),
+    activity_id: z.number(),
+    time: z.number(),
+    metadata: z.looseObject({ uid: z.string() }),
+  })
   .register(VIEWS, { id: 'OcsfView' });
 
 /** What becomes of a scan that is followed; `ended` is the last one. */

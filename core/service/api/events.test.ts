@@ -49,7 +49,10 @@ async function textOf(response: IncomingMessage): Promise<string> {
 }
 
 const found = (message: string) =>
-  ({ type: 'ocsf', event: { class_uid: 2004, activity_id: 1, time: NOON, message } }) as const;
+  ({
+    type: 'ocsf',
+    event: { class_uid: 2004, activity_id: 1, time: NOON, metadata: { uid: 'event-1' }, message },
+  }) as const;
 
 describe('following a scan', () => {
   it('tells where it stands, what is found, and the end', async () => {
