@@ -144,9 +144,12 @@ describe('scan', () => {
     expect(out).not.toContain('\u001b');
   });
 
-  it('tells of the daemon to cancel when it is interrupted, and says how it ended', async () => {
+  it.each([
+    ['while it is asked for', () => Promise.resolve()],
+    ['while it is followed', (id: string) => whenFollowed(id)],
+  ])('that is interrupted %s is cancelled, and it says how it ended', async (_when, moment) => {
     let interrupt = () => undefined as unknown;
-    operations.onScan = () => queueMicrotask(() => interrupt());
+    operations.onScan = ({ id }) => void moment(id).then(() => interrupt());
     operations.onCancel = ({ id }) =>
       operations.end(id, { state: 'cancelled', error: { code: 'cancelled', message: 'interrupted' } });
     const { code, err, out } = await lazaret(['scan', 'web-1'], {

@@ -1,6 +1,7 @@
 /** Who may do what, over real TLS. */
 import { createHash } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
+import type { IncomingMessage } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -8,6 +9,7 @@ import { type Certificate, selfSigned } from '../testing/certificates.ts';
 import { MemoryOperations } from '../testing/operations.ts';
 import { type Answer, ask, type Line, memoryLogger } from '../testing/requests.ts';
 import { ACCESS, mayUse, ROLES, type Role, type RouteKey } from './access.ts';
+import { byTokenOrCertificate } from './authenticate.ts';
 import { JSON_ROUTES } from './routes.ts';
 import { type Api, startApi, type TcpOptions } from './server.ts';
 
@@ -126,6 +128,16 @@ describe('a token', () => {
     const answer = await request('GET /v1/vms', headers);
     expect([answer.status, codeOf(answer)]).toEqual([401, 'unauthenticated']);
     expect(answer.text).toBe((await request('GET /v1/vms', {})).text);
+  });
+
+  it('that is guessed is refused, however often', () => {
+    const authenticate = byTokenOrCertificate(tcpOptions().tokens, [], { ofAuthority: false });
+    const tryOut = (token: string) =>
+      authenticate({ headers: bearer(token), socket: undefined } as unknown as IncomingMessage);
+    // So many that parts of their digests are those of the right ones.
+    for (let guess = 0; guess < 5000; guess++) expect(tryOut(`guess-${guess}`)).toBeUndefined();
+    expect(tryOut(TOKENS.admin)).toEqual({ name: 'root', role: 'admin' });
+    expect(tryOut(TOKENS.viewer)).toEqual({ name: 'grafana', role: 'viewer' });
   });
 
   it('in the address is none', async () => {

@@ -23,12 +23,12 @@ export async function withUpload<Result>(
 }
 
 /**
- * Counts what came, not what was promised. The body is left as it is when it is too large: to destroy it would cut the
- * connection, and with it the answer that says so.
+ * Counts what came, not what was promised. What is left of a body that is too large is read by Node and dropped, so that
+ * its sender gets the answer that says so instead of a connection that is cut.
  */
 async function* bounded(body: Readable, most: number): AsyncGenerator<Buffer> {
   let left = most;
-  for await (const chunk of body.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+  for await (const chunk of body as AsyncIterable<Buffer>) {
     left -= chunk.length;
     if (left < 0) throw new ApiError('too-large', `a pack may have at most ${most} bytes: split it`);
     yield chunk;
