@@ -79,7 +79,7 @@ function serverOptions({ limits, audit }: AppParts, { https }: Transport): objec
     bodyLimit: limits.bodyBytes,
     requestTimeout: timeouts.request,
     keepAliveTimeout: timeouts.keepAlive,
-    forceCloseConnections: true,
+    forceCloseConnections: 'idle',
     return503OnClosing: false,
     exposeHeadRoutes: false,
     routerOptions: { maxParamLength: 512 },

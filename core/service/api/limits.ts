@@ -24,6 +24,8 @@ export interface ApiLimits {
     readonly keepAlive: number;
     /** Between signs of life to readers of events. */
     readonly heartbeat: number;
+    /** For what is under way when the API closes. */
+    readonly closing: number;
   };
 }
 
@@ -40,7 +42,14 @@ export const API_LIMITS: ApiLimits = {
   followers: 64,
   uploads: 2,
   waitingBytes: MIB,
-  timeouts: { headers: 10_000, handshake: 10_000, request: 300_000, keepAlive: 30_000, heartbeat: 15_000 },
+  timeouts: {
+    headers: 10_000,
+    handshake: 10_000,
+    request: 300_000,
+    keepAlive: 30_000,
+    heartbeat: 15_000,
+    closing: 5000,
+  },
 };
 
 /** Given ones instead of the defaults. */

@@ -40,7 +40,7 @@ export interface ApiOptions {
 export interface Api {
   /** `unix:/run/lazaret/api.sock`, `https://127.0.0.1:8443`. */
   readonly addresses: readonly string[];
-  /** Lets those who follow scans go, answers what was asked, and takes the socket away. */
+  /** Lets those who follow scans go, answers what was asked within a bound, and takes the socket away. */
   close(): Promise<void>;
 }
 
@@ -48,7 +48,6 @@ export interface Api {
 export async function startApi(operations: Operations, options: ApiOptions): Promise<Api> {
   const closing = new AbortController();
   await using started = new AsyncDisposableStack();
-  started.defer(() => closing.abort());
   const parts = {
     operations,
     limits: limitsOf(options.limits),
@@ -61,7 +60,13 @@ export async function startApi(operations: Operations, options: ApiOptions): Pro
   if (options.unix) addresses.push(await serveUnix(parts, options.unix, started));
   if (options.tcp) addresses.push(await serveTcp(parts, options.tcp, started));
   const running = started.move();
-  return { addresses, close: () => running.disposeAsync() };
+  return {
+    addresses,
+    close: () => {
+      closing.abort();
+      return running.disposeAsync();
+    },
+  };
 }
 
 type CommonParts = Omit<AppParts, 'authenticate'>;
@@ -122,8 +127,18 @@ async function ready(
   const app = await createApp(parts, transport).catch((cause: Error) => {
     throw new ApiError('bad-options', `the API cannot be served as configured: ${cause.message}`, { cause });
   });
-  started.defer(() => app.close());
+  started.defer(() => closeApp(app, parts.limits.timeouts.closing));
   await app.ready();
   app.server.maxConnections = parts.limits.connections;
   return app;
+}
+
+/** What is under way is answered, unless it takes too long. */
+async function closeApp(app: FastifyInstance, milliseconds: number): Promise<void> {
+  const deadline = setTimeout(() => app.server.closeAllConnections(), milliseconds);
+  try {
+    await app.close();
+  } finally {
+    clearTimeout(deadline);
+  }
 }

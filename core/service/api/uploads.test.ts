@@ -102,6 +102,33 @@ describe('a pack', () => {
     expect(operations.installed).toEqual([]);
   });
 
+  it('that is under way when the API closes is answered still', async () => {
+    const gate = Promise.withResolvers<void>();
+    operations.onInstall = () => gate.promise;
+    const answer = send(Buffer.from('a'), { connection: 'keep-alive' });
+    await expect.poll(() => readdir(uploads)).toHaveLength(1);
+    const closed = api.close();
+    await expect(send(Buffer.from('b'))).rejects.toThrow(/ENOENT|ECONNREFUSED/);
+    gate.resolve();
+    expect((await answer).status).toBe(200);
+    await closed;
+  });
+
+  it('that takes too long then is cut', async () => {
+    await api.close();
+    const { logger } = memoryLogger();
+    const unix = { path: socketPath, mode: 0o600 };
+    api = await startApi(operations, { unix, limits: { timeouts: { closing: 20 } }, logger, uploads });
+    const gate = Promise.withResolvers<void>();
+    operations.onInstall = () => gate.promise;
+    const answer = expect(send(Buffer.from('a'))).rejects.toThrow(/hang up|ECONNRESET/);
+    await expect.poll(() => readdir(uploads)).toHaveLength(1);
+    await api.close();
+    await answer;
+    gate.resolve();
+    await expect.poll(() => readdir(uploads)).toEqual([]);
+  });
+
   it('waits for no other: more than a few at once are refused', async () => {
     const gate = Promise.withResolvers<void>();
     operations.onInstall = () => gate.promise;
