@@ -6,7 +6,7 @@ import type { ScanEvent } from './views.ts';
 
 const found = (message: string): ScanEvent => ({
   type: 'ocsf',
-  event: { class_uid: 2004, activity_id: 1, time: NOON, message },
+  event: { class_uid: 2004, activity_id: 1, time: NOON, metadata: { uid: 'event-1' }, message },
 });
 const at = (filesDone: number): ScanEvent => ({ type: 'progress', progress: { ...progress(), filesDone } });
 const ended: ScanEvent = {

@@ -6,12 +6,14 @@ import type { PluginErrorCode } from '../../api/error.ts';
 import type { ChannelErrorCode } from '../../channel/error.ts';
 import type {
   ConfigErrorCode,
+  EnrolmentErrorCode,
   EventErrorCode,
   InstructionErrorCode,
   PatchErrorCode,
   ScanErrorCode,
   StoreErrorCode,
 } from '../../error.ts';
+import type { HypervisorErrorCode } from '../../hypervisor/error.ts';
 import type { PackErrorCode } from '../../pack/error.ts';
 import { ApiError, type ApiErrorCode, type OperationErrorCode } from '../error.ts';
 import { VIEWS } from '../views.ts';
@@ -24,28 +26,7 @@ export const ErrorAnswer = z
   });
 export type ErrorAnswer = z.output<typeof ErrorAnswer>;
 
-/** Of the hypervisor and of enrolment. */
-type OtherCode =
-  | 'library-missing'
-  | 'connection-failed'
-  | 'hypervisor-timeout'
-  | 'no-such-domain'
-  | 'no-such-snapshot'
-  | 'snapshot-exists'
-  | 'not-running'
-  | 'still-running'
-  | 'port-in-use'
-  | 'unreadable-xml'
-  | 'invalid-request'
-  | 'closed'
-  | 'not-known'
-  | 'not-pending'
-  | 'bad-fingerprint'
-  | 'bad-lifetime'
-  | 'suspended';
-
 type Code =
-  | OtherCode
   | OperationErrorCode
   | ApiErrorCode
   | StoreErrorCode
@@ -53,6 +34,8 @@ type Code =
   | ScanErrorCode
   | InstructionErrorCode
   | ConfigErrorCode
+  | EnrolmentErrorCode
+  | HypervisorErrorCode
   | EventErrorCode
   | PatchErrorCode
   | PackErrorCode
