@@ -1,5 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { type Budget, DEADLINES, type Features, type InstructionName } from '../../protocol/index.ts';
+import {
+  type Budget,
+  DEADLINES,
+  type Features,
+  type InstructionName,
+  type LoginRequest,
+} from '../../protocol/index.ts';
 import { cancelled, type Deadlines } from '../channel/deadline.ts';
 import type { Identity } from '../channel/identity.ts';
 import { admitLogin, type Enrolments } from '../channel/login.ts';
@@ -53,12 +59,12 @@ export async function connectGuest(
   const closeOnAbort = () => void channel.close();
   signal?.addEventListener('abort', closeOnAbort);
   try {
-    const session = await logIn(domain, channel, options);
+    const { session, admitted } = await logIn(domain, channel, options);
     const features = await negotiate(session, signal);
     const instructionSet = match(features, policy, needs);
     await grantInstructionSet(session, instructionSet, options.budget, signal);
     // As it is now: it may have been suspended meanwhile.
-    const vm = { ...recordOf(domain, enrolments), features, instructionSet };
+    const vm = { ...(enrolments.find(domain.id) ?? admitted), features, instructionSet };
     enrolments.save(vm);
     const whySuspended = () => enrolments.find(domain.id)?.suspended?.reason;
     return { domain, vm, session, features, instructionSet, whySuspended };
@@ -78,28 +84,35 @@ function deadlinesFor({ deadlines = DEADLINES, budget = {} }: ConnectOptions): D
 }
 
 /** The record is saved before the agent hears that it is accepted: what was pinned is pinned. */
-async function logIn(domain: Domain, channel: OpenChannel, options: ConnectOptions): Promise<GuestSession> {
-  const { identity, enrolments, clock, gate, liveKeys } = options;
+async function logIn(
+  domain: Domain,
+  channel: OpenChannel,
+  options: ConnectOptions,
+): Promise<{ session: GuestSession; admitted: VmRecord }> {
+  let admitted: VmRecord | undefined;
   const session = await channel.login(async (untrustedLogin, agentKey) => {
-    if (gate) {
-      const { epoch } = gate.admit(domain, untrustedLogin, { agentKey, hostKey: identity.keyId });
-      return { session: randomUUID(), epoch };
-    }
-    const admitted = admitLogin(domain, enrolments.find(domain.id), untrustedLogin, agentKey, clock());
-    enrolments.save(admitted);
+    admitted = admit(domain, untrustedLogin, agentKey, options);
     return { session: randomUUID(), epoch: admitted.epoch };
   });
+  if (!admitted) throw new TypeError('a login was accepted without having been decided');
   const { id: vm, name } = domain;
-  const { agentKey } = channel;
-  const live = liveKeys?.enter({ vm, name, agentKey, agentId: session.login.agent.id });
+  const { agentKey, login } = admitted;
+  const live = options.liveKeys?.enter({ vm, name, agentKey, agentId: login.agent.id });
   if (live) void session.ended.then(() => live[Symbol.dispose]());
-  return session;
+  return { session, admitted };
 }
 
-function recordOf(domain: Domain, enrolments: Enrolments): VmRecord {
-  const record = enrolments.find(domain.id);
-  if (!record) throw new TypeError('a login was accepted and not kept');
-  return record;
+function admit(
+  domain: Domain,
+  untrustedLogin: LoginRequest,
+  agentKey: string,
+  options: ConnectOptions,
+): VmRecord {
+  const { identity, enrolments, clock, gate } = options;
+  if (gate) return gate.admit(domain, untrustedLogin, { agentKey, hostKey: identity.keyId });
+  const admitted = admitLogin(domain, enrolments.find(domain.id), untrustedLogin, agentKey, clock());
+  enrolments.save(admitted);
+  return admitted;
 }
 
 /** Asks the agent what the guest can do. */

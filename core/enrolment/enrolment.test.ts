@@ -171,6 +171,12 @@ describe('without a token', () => {
     expect(setting.vms.list()).toEqual([]);
   });
 
+  it('a guest of another machine is not even remembered', () => {
+    const domain = { ...web, uuid: '4c4c4544-0042-3510-8054-b7c04f564432' };
+    expect(() => admit('manual', guest.login, domain)).toThrow(code('identity-mismatch'));
+    expect(setting.desk.pending()).toEqual([]);
+  });
+
   it('no guest fills the list: the latest keys of each stay, and of all no more than is bearable', () => {
     for (let n = 0; n < 10; n++) {
       setting.now++;

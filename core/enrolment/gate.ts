@@ -19,6 +19,12 @@ export interface GateParts {
 
 type Log = (event: EnrolmentEvent) => void;
 
+interface Admitted {
+  readonly record: VmRecord;
+  /** How it became enrolled, if it was not before. */
+  readonly by?: 'token' | 'first-use';
+}
+
 /** Decides about logins, and keeps what was decided: a guest that is let in is pinned before it hears of it. */
 export class EnrolmentGate {
   private readonly parts: GateParts;
@@ -33,10 +39,21 @@ export class EnrolmentGate {
    * `token-…`) or StoreError.
    */
   admit(domain: Domain, untrustedLogin: LoginRequest, parties: ProofParties): VmRecord {
-    const result = this.parts.enrolments.change((log) => this.decide(domain, untrustedLogin, parties, log));
-    if (!(result instanceof ChannelError)) return result;
-    this.parts.logger.warn(result.message);
-    throw result;
+    const { enrolments, logger } = this.parts;
+    const result = enrolments.change((log) => this.decide(domain, untrustedLogin, parties, log));
+    if (result instanceof ChannelError) {
+      logger.warn(result.message);
+      throw result;
+    }
+    const { record, by } = result;
+    if (by)
+      logger.info('a guest was enrolled', {
+        vm: record.id,
+        name: record.name,
+        agentKey: record.agentKey,
+        by,
+      });
+    return record;
   }
 
   /** What is refused is written down too, and so must not be thrown in here. */
@@ -45,7 +62,7 @@ export class EnrolmentGate {
     untrustedLogin: LoginRequest,
     parties: ProofParties,
     log: Log,
-  ): VmRecord | ChannelError {
+  ): Admitted | ChannelError {
     const { vms, enrolments, mode, clock } = this.parts;
     const { agentKey } = parties;
     checkFirmware(domain, untrustedLogin);
@@ -60,9 +77,9 @@ export class EnrolmentGate {
       return refusal(decision.code, domain.name, agentKey);
     }
     if (decision.kind === 'enrol') return this.enrol(domain, untrustedLogin, agentKey, proof, log);
-    const admitted = admitLogin(domain, known, untrustedLogin, agentKey, clock());
-    vms.save(admitted);
-    return admitted;
+    const record = admitLogin(domain, known, untrustedLogin, agentKey, clock());
+    vms.save(record);
+    return { record };
   }
 
   private enrol(
@@ -71,17 +88,16 @@ export class EnrolmentGate {
     agentKey: string,
     { state, token }: CheckedProof,
     log: Log,
-  ): VmRecord {
-    const { vms, enrolments, clock, logger } = this.parts;
+  ): Admitted {
+    const { vms, enrolments, clock } = this.parts;
     const now = clock();
-    const enrolled = enrolLogin(domain, vms.find(domain.id), untrustedLogin, agentKey, now);
+    const record = enrolLogin(domain, vms.find(domain.id), untrustedLogin, agentKey, now);
     const by = state === 'valid' ? 'token' : 'first-use';
     if (token && state === 'valid') enrolments.useToken(token.id, now);
-    vms.save(enrolled);
+    vms.save(record);
     enrolments.dropPending(domain.id);
     log({ id: domain.id, event: 'enrolled', at: now, agentKey, detail: by });
-    logger.info('a guest was enrolled', { vm: domain.id, name: domain.name, agentKey, by });
-    return enrolled;
+    return { record, by };
   }
 
   private remember(domain: Domain, untrustedLogin: LoginRequest, agentKey: string, reason: string): void {
