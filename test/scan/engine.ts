@@ -102,7 +102,7 @@ export class TestEngine implements AsyncDisposable {
         vault: new VaultIndex(database).list(),
         journal: database
           .all('SELECT entry FROM audit ORDER BY sequence')
-          .map(({ entry }) => said(String(entry))),
+          .flatMap(({ entry }) => said(String(entry))),
       };
     } finally {
       database.close();
@@ -121,9 +121,10 @@ export class TestEngine implements AsyncDisposable {
   }
 }
 
-/** `intent contain:file` or `outcome done` */
-function said(entry: string): string {
+/** `intent contain:file` or `outcome done`; of actions alone, who was enrolled stands in the same log. */
+function said(entry: string): string | [] {
   const [kind, columns] = JSON.parse(entry) as [string, Record<string, string>];
+  if (kind === 'enrolment') return [];
   if (kind === 'intent') return `intent ${JSON.parse(columns.instruction ?? '').name}`;
   return `outcome ${JSON.parse(columns.outcome ?? '').code}`;
 }
