@@ -263,6 +263,32 @@ describe('quarantine', () => {
   });
 });
 
+describe('enrol', () => {
+  it('has the daemon make a token, for as long as it is told or as is configured there', async () => {
+    const { id, name } = operations.machines[0] ?? { id: '', name: '' };
+    const { code, out } = await lazaret(['enrol', name, '--expires', '30min']);
+    expect([code, out]).toEqual([0, expect.stringMatching(/^a-token\n[\s\S]*lazaret.enrolment=a-token</)]);
+    await lazaret(['enrol', name]);
+    expect(operations.calls).toEqual([`token ${id} ${30 * 60_000}`, `token ${id}`]);
+  });
+
+  it('has it accept and forget keys, by fingerprints that are whole', async () => {
+    const { id, name } = operations.machines[0] ?? { id: '', name: '' };
+    const accepted = await lazaret(['enrol', name, '--accept', `SHA256:${'AB:'.repeat(31)}CD`]);
+    expect(accepted).toMatchObject({
+      code: 0,
+      out: `${name} is enrolled with the key ${'ab'.repeat(31)}cd\n`,
+    });
+    expect(await lazaret(['enrol', name, '--accept', 'ab'])).toMatchObject({ code: 1, out: '' });
+    expect(await lazaret(['enrol', name, '--reset', '--json'])).toMatchObject({ code: 0 });
+    expect(operations.calls).toEqual([`accept ${id} abab`, `reset ${id}`]);
+  });
+
+  it('of a VM that the daemon does not know is a wrong use', async () => {
+    expect(await lazaret(['enrol', 'nobody'])).toMatchObject({ code: 64, out: '' });
+  });
+});
+
 describe('pack', () => {
   it('is sent to the daemon, a directory as an archive', async () => {
     const archive = join(directory, 'pack.tar.zst');

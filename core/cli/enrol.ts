@@ -1,11 +1,14 @@
 import { type Command, Option } from 'commander';
+import type { Settings } from '../config/index.ts';
 import { duration } from '../config/quantity.ts';
-import { EnrolmentDesk } from '../enrolment/desk.ts';
+import { EnrolmentDesk, type IssuedToken, readFingerprint } from '../enrolment/desk.ts';
 import { configuredSockets } from '../hypervisor/sockets.ts';
+import type { DaemonClient } from '../service/client.ts';
 import { StateDatabase } from '../store/database.ts';
 import { EnrolmentStore } from '../store/enrolments.ts';
 import type { PendingGuest } from '../store/records.ts';
 import { VmStore } from '../store/vms.ts';
+import { asked, daemonOf } from './daemon.ts';
 import { handInWays, renderWays } from './enrol-ways.ts';
 import { UsageError } from './error.ts';
 import { EXIT } from './exit.ts';
@@ -27,16 +30,19 @@ export function registerEnrol(program: Command, context: Context): void {
     .command('enrol')
     .description('makes a one-time token with which a VM is enrolled, and says how to hand it in')
     .argument('[vm]', 'its name or id')
-    .option('--expires <time>', 'how long the token is good, such as 30min or 48h (default: 24h)')
+    .option(
+      '--expires <time>',
+      'how long the token is good, such as 30min or 48h (default: enrolment.tokenLifetime)',
+    )
     .addOption(new Option('--pending', 'list the guests that logged in and were not let in'))
     .addOption(
       new Option('--accept <fingerprint>', "pin this key of the VM's agent").conflicts(['pending', 'reset']),
     )
     .addOption(new Option('--reset', "forget the key of the VM's agent").conflicts(['pending', 'expires']))
-    .action(perform(context, enrol));
+    .action(perform(context, (run: Run<EnrolOptions>) => enrol(run, context)));
 }
 
-async function enrol(run: Run<EnrolOptions>): Promise<number> {
+async function enrol(run: Run<EnrolOptions>, context: Context): Promise<number> {
   const { pending, accept, reset, expires } = run.options;
   const [name] = run.args;
   if (pending) return listPending(run);
@@ -44,34 +50,60 @@ async function enrol(run: Run<EnrolOptions>): Promise<number> {
   const lifetime = expires === undefined ? undefined : readLifetime(expires);
   if (accept !== undefined && lifetime !== undefined)
     throw new UsageError('--expires goes with a new token only');
-  const { state, vms } = await run.settings();
-  const vm = chooseVm(name, await everyVm(vms, state));
-  const database = StateDatabase.open(state);
-  try {
-    const desk = deskOn(database);
-    if (accept !== undefined) acceptKey(run, desk, vm, accept);
-    else if (reset) resetKey(run, desk, vm);
-    else makeToken(run, desk, vm, lifetime);
-    return EXIT.ok;
-  } finally {
-    database.close();
-  }
+  await using registry = await registryFor(run, context, name);
+  if (accept !== undefined) await acceptKey(run, registry, accept);
+  else if (reset) await resetKey(run, registry);
+  else await makeToken(run, registry, lifetime);
+  return EXIT.ok;
 }
-
-const deskOn = (database: StateDatabase): EnrolmentDesk =>
-  new EnrolmentDesk({
-    vms: new VmStore(database),
-    enrolments: new EnrolmentStore(database),
-    clock: Date.now,
-  });
 
 interface Named {
   readonly id: string;
   readonly name: string;
 }
 
-function makeToken(run: Run, desk: EnrolmentDesk, { id, name }: Named, lifetime: number | undefined): void {
-  const { token, expires } = desk.createToken(id, lifetime);
+/** Where it is written down who is enrolled, for one VM: the daemon where one runs, else the state directory. */
+interface Registry extends AsyncDisposable {
+  createToken(lifetime: number | undefined): Promise<IssuedToken>;
+  accept(fingerprint: string): Promise<void>;
+  reset(): Promise<void>;
+  /** As it is known there. */
+  readonly vm: Named;
+}
+
+async function registryFor(run: Run, context: Context, name: string): Promise<Registry> {
+  const daemon = await daemonOf(run, context);
+  return daemon ? daemonRegistry(daemon, name) : ownRegistry(await run.settings(), name);
+}
+
+async function daemonRegistry(daemon: DaemonClient, name: string): Promise<Registry> {
+  const { id, name: itsName } = await asked(daemon.vm(name));
+  return {
+    vm: { id, name: itsName },
+    createToken: (lifetime) => asked(daemon.createToken(id, lifetime)),
+    accept: (fingerprint) => asked(daemon.acceptEnrolment(id, fingerprint)),
+    reset: () => asked(daemon.resetEnrolment(id)),
+    [Symbol.asyncDispose]: async () => undefined,
+  };
+}
+
+async function ownRegistry({ state, vms, enrolment }: Settings, name: string): Promise<Registry> {
+  const vm = chooseVm(name, await everyVm(vms, state));
+  const database = StateDatabase.open(state);
+  const enrolments = new EnrolmentStore(database);
+  const desk = new EnrolmentDesk({ vms: new VmStore(database), enrolments, clock: Date.now });
+  return {
+    vm,
+    createToken: async (lifetime = enrolment.tokenLifetime) => desk.createToken(vm.id, lifetime),
+    accept: async (fingerprint) => void desk.accept(vm.id, fingerprint),
+    reset: async () => desk.reset(vm.id),
+    [Symbol.asyncDispose]: async () => database.close(),
+  };
+}
+
+async function makeToken(run: Run, registry: Registry, lifetime: number | undefined): Promise<void> {
+  const { token, expires } = await registry.createToken(lifetime);
+  const { id, name } = registry.vm;
   if (run.json) run.printJson({ vm: id, name, token, expires, ways: handInWays(token) });
   else
     run.io.stdout.write(
@@ -79,14 +111,17 @@ function makeToken(run: Run, desk: EnrolmentDesk, { id, name }: Named, lifetime:
     );
 }
 
-function acceptKey(run: Run, desk: EnrolmentDesk, { id, name }: Named, fingerprint: string): void {
-  const { agentKey } = desk.accept(id, fingerprint);
+async function acceptKey(run: Run, registry: Registry, written: string): Promise<void> {
+  const agentKey = readFingerprint(written);
+  await registry.accept(agentKey);
+  const { id, name } = registry.vm;
   if (run.json) run.printJson({ vm: id, name, event: 'accepted', agentKey });
   else run.print(`${harmless(name)} is enrolled with the key ${agentKey}`);
 }
 
-function resetKey(run: Run, desk: EnrolmentDesk, { id, name }: Named): void {
-  desk.reset(id);
+async function resetKey(run: Run, registry: Registry): Promise<void> {
+  await registry.reset();
+  const { id, name } = registry.vm;
   if (run.json) run.printJson({ vm: id, name, event: 'reset' });
   else
     run.print(

@@ -110,7 +110,8 @@ function acceptedRecord(
   );
 }
 
-function readFingerprint(text: string): string {
+/** The fingerprint as it is kept: 64 lower-case hexadecimal digits. Throws EnrolmentError `bad-fingerprint`. */
+export function readFingerprint(text: string): string {
   const hex = text
     .replace(/^SHA256:/i, '')
     .replaceAll(':', '')

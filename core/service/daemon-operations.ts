@@ -185,13 +185,11 @@ export class DaemonOperations implements Operations {
     }
   }
 
-  async createToken(vm: string): Promise<TokenView> {
+  async createToken(vm: string, lifetime?: number): Promise<TokenView> {
     const { engine, settings, guests } = this.parts;
     const { id, name } = guests.find(vm).domain;
-    return {
-      vm: { id, name },
-      ...engine.enrolment.createToken(id, settings.current.enrolment.tokenLifetime),
-    };
+    const { tokenLifetime } = settings.current.enrolment;
+    return { vm: { id, name }, ...engine.enrolment.createToken(id, lifetime ?? tokenLifetime) };
   }
 
   async pendingEnrolments(): Promise<EnrolmentView[]> {
