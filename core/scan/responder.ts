@@ -56,7 +56,7 @@ export class Responder {
 
   async answer(answerables: readonly Answerable[], signal: AbortSignal): Promise<void> {
     if (answerables.length === 0) return;
-    for (const { record } of answerables) await this.keep(record);
+    await this.keep(answerables);
     const plan = await this.plan(answerables, signal);
     // What was planned for one that is answered again, as more is known of it, does not hold any more.
     const again = new Set(answerables.map(({ record }) => record.id));
@@ -72,10 +72,11 @@ export class Responder {
     }
   }
 
-  private async keep(record: FindingRecord): Promise<void> {
-    const kept = this.parts.findings.upsert(record);
-    this.findings.set(kept.id, kept);
-    await this.parts.events.emit(detectionFinding(kept, this.guest.vm));
+  /** Their events are emitted together, so that one write of the spool serves all. */
+  private async keep(answerables: readonly Answerable[]): Promise<void> {
+    const kept = answerables.map(({ record }) => this.parts.findings.upsert(record));
+    for (const each of kept) this.findings.set(each.id, each);
+    await Promise.all(kept.map((each) => this.parts.events.emit(detectionFinding(each, this.guest.vm))));
   }
 
   private async plan(answerables: readonly Answerable[], signal: AbortSignal) {
