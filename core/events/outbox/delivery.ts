@@ -59,6 +59,7 @@ export class Delivery {
   }
 
   start(): void {
+    if (this.running && !this.cut.signal.aborted) return;
     this.cut = new AbortController();
     this.running = Promise.all(this.lanes.map((lane) => lane.run(this.cut.signal)));
   }
