@@ -11,13 +11,13 @@ import { batched, parallel } from '../core/scan/flow.ts';
 import { type FileItem, listFiles } from '../core/scan/inventory.ts';
 import { Spool } from '../core/scan/spool.ts';
 import type { VmRecord } from '../core/store/records.ts';
-import { GuestPath } from '../protocol/index.ts';
+import { type Budget, GuestPath } from '../protocol/index.ts';
 import { type BenchGuest, startGuest } from './guest.ts';
 import { cpuSeconds, cpuSecondsOfTree, residentMegabytes } from './processes.ts';
 import { heading, line, row } from './table.ts';
 
 /** What a stage took. CPU in seconds: of the agent, and of this process with all its children. */
-interface Measured {
+export interface Measured {
   readonly files: number;
   readonly bytes: number;
   readonly seconds: number;
@@ -52,7 +52,11 @@ export async function benchChannel(tree: string): Promise<void> {
   }
 }
 
-async function connect(guest: BenchGuest, state: string): Promise<ConnectedGuest> {
+export async function connect(
+  guest: BenchGuest,
+  state: string,
+  budget: Budget = {},
+): Promise<ConnectedGuest> {
   const records = new Map<string, VmRecord>();
   const enrolments = {
     find: (id: string) => records.get(id),
@@ -60,12 +64,12 @@ async function connect(guest: BenchGuest, state: string): Promise<ConnectedGuest
   };
   const needs = ['query:features', 'query:files', 'query:content'] as const;
   const identity = await loadIdentity(state);
-  const options = { identity, enrolments, policy: { allow: needs }, needs, clock: Date.now };
+  const options = { identity, enrolments, policy: { allow: needs }, needs, clock: Date.now, budget };
   return connectGuest(bareSocket(guest.socket), options);
 }
 
 /** Times `work`, which says how many files and bytes it dealt with. */
-async function measure(
+export async function measure(
   guest: BenchGuest,
   work: () => Promise<{ files: number; bytes: number }>,
 ): Promise<Measured> {
@@ -91,7 +95,7 @@ const WHOLE_GUEST = {
   maxSeconds: 3600,
 };
 
-async function measureInventory(guest: BenchGuest, { session }: ConnectedGuest) {
+export async function measureInventory(guest: BenchGuest, { session }: ConnectedGuest) {
   const items: FileItem[] = [];
   const measured = await measure(guest, async () => {
     let bytes = 0;
@@ -107,7 +111,7 @@ async function measureInventory(guest: BenchGuest, { session }: ConnectedGuest) 
 }
 
 /** Fetches the files and lets go of each as soon as it lies in the spool. */
-function measureContent(
+export function measureContent(
   guest: BenchGuest,
   { session }: ConnectedGuest,
   items: readonly FileItem[],

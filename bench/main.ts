@@ -8,6 +8,7 @@ import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { setFlagsFromString } from 'node:v8';
+import { benchBudget } from './budget.ts';
 import { benchChannel } from './channel.ts';
 import { benchClones } from './clones.ts';
 import { benchHashset } from './hashset.ts';
@@ -22,6 +23,7 @@ type Part = (tree: string, rules: string) => Promise<void>;
 
 const PARTS: Readonly<Record<string, Part>> = {
   channel: benchChannel,
+  budget: benchBudget,
   yara: benchYara,
   clamav: benchClamav,
   clones: benchClones,
