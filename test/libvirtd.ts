@@ -129,10 +129,10 @@ export class TestLibvirtd implements AsyncDisposable {
     return guestXml(guest);
   }
 
-  /** Its QEMU dies. */
-  killGuest(name: string): void {
+  /** To its QEMU. */
+  signalGuest(name: string, signal: 'SIGKILL' | 'SIGSTOP' | 'SIGCONT'): void {
     const file = join(this.directory, 'run/libvirt/qemu/run', `${name}.pid`);
-    process.kill(Number(readFileSync(file, 'utf8')), 'SIGKILL');
+    process.kill(Number(readFileSync(file, 'utf8')), signal);
   }
 
   /** A file that guests may use. */
@@ -234,7 +234,6 @@ function guestXml({ name, uuid, devices, controller, boot, more, memoryMib }: Gu
     <emulator>/usr/bin/qemu-system-x86_64</emulator>
     ${controller === false ? '' : "<controller type='virtio-serial'/>"}
     ${devices ?? ''}
-    <memballoon model='none'/>
   </devices>
 </domain>`;
 }

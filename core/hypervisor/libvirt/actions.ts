@@ -74,7 +74,7 @@ export class Actions {
   }
 
   private keep(process: LibvirtProcess): void {
-    if (this.closed || !this.all.has(process)) return;
+    if (this.closed || process.isOver) return;
     const timer = setTimeout(() => void process.close(), IDLE_MS);
     this.idle.push({ process, timer });
   }

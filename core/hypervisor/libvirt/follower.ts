@@ -112,10 +112,11 @@ export class Follower {
   /** Until the process ends. */
   private async poll(process: LibvirtProcess): Promise<HypervisorError> {
     const { pollMs, deadlineMs } = this.options;
-    const { signal } = this.abort;
+    const over = new AbortController();
+    void process.ended.then(() => over.abort());
     for (;;) {
-      const over = await Promise.race([process.ended, pause(pollMs, undefined, { signal, ref: false })]);
-      if (over) return over;
+      await pause(pollMs, undefined, { signal: over.signal }).catch(() => undefined);
+      if (over.signal.aborted) return process.ended;
       let complete = true;
       await process.ask('list', { active: true }, deadlineMs, (active) => {
         complete = this.domains.hasAllRunning(active);

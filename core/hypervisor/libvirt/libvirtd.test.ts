@@ -168,7 +168,7 @@ describe.runIf(hasLibvirtd())('the guests of a libvirtd', () => {
       libvirtd.define({ name: 'vm' });
       const { id } = (await changes.next('defined')).domain;
       await driver.start(id);
-      libvirtd.killGuest('vm');
+      libvirtd.signalGuest('vm', 'SIGKILL');
       await changes.next('crashed', 'vm');
       expect(await named('vm')).toMatchObject({ state: 'off' });
     });
@@ -242,6 +242,25 @@ describe.runIf(hasLibvirtd())('the guests of a libvirtd', () => {
       expect((await driver.listDomains()).filter(({ socket }) => socket)).toHaveLength(6);
     });
 
+    it('while one of them hangs', async () => {
+      await driver.close();
+      await connect({ deadlineMs: 5000, actionDeadlineMs: 3000 }).listDomains();
+      for (const name of ['hangs', 'works']) libvirtd.define({ name });
+      const hangs = (await changes.next('defined', 'hangs')).domain;
+      const works = (await changes.next('defined', 'works')).domain;
+      await Promise.all([driver.start(hangs.id), driver.start(works.id)]);
+      libvirtd.signalGuest('hangs', 'SIGSTOP');
+      const stuck = expect(driver.pause(hangs.id)).rejects.toMatchObject({ code: 'hypervisor-timeout' });
+      await driver.pause(works.id);
+      await changes.next('paused', 'works');
+      await driver.resume(works.id);
+      await changes.next('resumed', 'works');
+      await stuck;
+      expect(driver.status.state).toBe('connected');
+      libvirtd.signalGuest('hangs', 'SIGCONT');
+      await changes.next('paused', 'hangs');
+    });
+
     it('across the end and return of libvirtd', async () => {
       for (const name of ['stays', 'stops', 'goes']) libvirtd.define({ name });
       for (const name of ['stays', 'stops']) libvirtd.virsh('start', name);
@@ -256,7 +275,7 @@ describe.runIf(hasLibvirtd())('the guests of a libvirtd', () => {
         });
       expect((await driver.listDomains()).map(({ name }) => name)).toEqual(['goes', 'stays', 'stops']);
       await expect(driver.pause(before.id)).rejects.toMatchObject({ code: 'connection-failed' });
-      libvirtd.killGuest('stops');
+      libvirtd.signalGuest('stops', 'SIGKILL');
       await libvirtd.launch();
 
       await changes.where(({ kind, domain }) => domain.name === 'stops' && kind === 'crashed');

@@ -10,15 +10,7 @@ const SUFFIX = import.meta.url.slice(-3);
 const ENTRY = fileURLToPath(new URL(`./child${SUFFIX}`, import.meta.url));
 const KEPT_STDERR = 4096;
 /** What libvirt's client looks at: its own configuration, and ssh for remote addresses. */
-const PASSED_ON = [
-  'HOME',
-  'PATH',
-  'LANG',
-  'SSH_AUTH_SOCK',
-  'XDG_RUNTIME_DIR',
-  'XDG_CONFIG_HOME',
-  'XDG_CACHE_HOME',
-];
+const PASSED_ON = ['HOME', 'PATH', 'SSH_AUTH_SOCK', 'XDG_RUNTIME_DIR', 'XDG_CONFIG_HOME', 'XDG_CACHE_HOME'];
 
 interface Waiting {
   readonly resolve: (answer: never) => void;
@@ -89,6 +81,10 @@ export class LibvirtProcess {
       this.waiting.set(id, { resolve: settle, reject, timer });
       this.child.stdin.write(`${JSON.stringify({ id, request, ...ask })}\n`);
     });
+  }
+
+  get isOver(): boolean {
+    return this.reason !== undefined;
   }
 
   signal(signal: NodeJS.Signals): void {
