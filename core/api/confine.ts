@@ -58,6 +58,8 @@ const NOBODY = 65_534;
 const LIMITS = ['--core=0', '--nofile=256'];
 const SPACES = ['--net', '--ipc', '--uts', '--pid', '--fork', '--kill-child=SIGKILL'];
 const AS_MYSELF = ['--user', '--map-current-user'];
+/** All that bwrap knows but cgroups', which takes nothing away here and which the service's unit does not let pass. */
+const OWN_SPACES = ['user', 'net', 'ipc', 'uts', 'pid'].map((space) => `--unshare-${space}`);
 /** The spool may lie in /dev/shm, which a new /dev would hide. */
 const READ_ONLY = ['--ro-bind', '/', '/', '--dev', '/dev', '--ro-bind-try', '/dev/shm', '/dev/shm'];
 /** Changing the user clears the signal that unshare asked for, so setpriv asks again. */
@@ -92,7 +94,7 @@ const BWRAP: Way = {
   measures: [ALONE, UNCHANGING],
   wrap: (writes) => {
     const writable = writes === undefined ? [] : ['--bind', writes, writes];
-    const alone = ['--proc', '/proc', '--unshare-all', '--die-with-parent', '--new-session'];
+    const alone = ['--proc', '/proc', ...OWN_SPACES, '--die-with-parent', '--new-session'];
     return ['bwrap', ...READ_ONLY, ...writable, ...alone];
   },
 };
