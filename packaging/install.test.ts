@@ -4,6 +4,7 @@ import {
   appendFileSync,
   existsSync,
   lstatSync,
+  mkdirSync,
   mkdtempSync,
   readFileSync,
   rmSync,
@@ -12,11 +13,13 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { builtPackage, debianNeeds, debianParts } from '../test/guest/debian/parts.ts';
+import { builtPackage, debianNeeds, debianParts, packageNeed } from '../test/guest/debian/parts.ts';
 import { need } from '../test/need.ts';
+import { buildDeb } from './deb.ts';
+import { type Entry, text as entry } from './tree.ts';
 
 const host = builtPackage('lazaret');
-const ready = need(...debianNeeds(), { file: host, get: 'npm run package' });
+const ready = need(...debianNeeds(), packageNeed('lazaret'));
 const WANTS = 'etc/systemd/system/multi-user.target.wants/lazaret.service';
 
 describe.runIf(ready)('dpkg', { timeout: 120_000 }, () => {
@@ -32,17 +35,9 @@ describe.runIf(ready)('dpkg', { timeout: 120_000 }, () => {
       env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', DEBIAN_FRONTEND: 'noninteractive', LC_ALL: 'C' },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
-  /** The libraries that it depends on would come from a mirror; none of its scripts needs them. */
   const install = (deb: string): string => {
     execFileSync('cp', [deb, at('package.deb')]);
-    return inside(
-      'dpkg',
-      '--install',
-      '--force-depends',
-      '--force-unsafe-io',
-      '--force-confold',
-      '/package.deb',
-    );
+    return inside('dpkg', '--install', '--force-unsafe-io', '--force-confold', '/package.deb');
   };
   const groupsOf = (user: string): string[] => inside('id', '--name', '--groups', user).trim().split(' ');
 
@@ -50,6 +45,7 @@ describe.runIf(ready)('dpkg', { timeout: 120_000 }, () => {
     directory = mkdtempSync(join(tmpdir(), 'install-'));
     root = join(directory, 'root');
     execFileSync('cp', ['--archive', debianParts().debian, root]);
+    install(standIn(directory, 'libvirt0', [], ''));
   }, 60_000);
   afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
@@ -62,13 +58,8 @@ describe.runIf(ready)('dpkg', { timeout: 120_000 }, () => {
   });
 
   it("lets it into the group of the guests' channels when libvirt is installed later", () => {
-    inside('groupadd', '--system', 'libvirt-qemu');
-    inside(
-      'dpkg-trigger',
-      '--by-package=libvirt-daemon-system',
-      '/usr/share/polkit-1/rules.d/60-libvirt.rules',
-    );
-    inside('dpkg', '--force-depends', '--triggers-only', '--pending');
+    const rule = entry('usr/share/polkit-1/rules.d/60-libvirt.rules', '');
+    install(standIn(directory, 'libvirt-daemon-system', [rule], 'groupadd --system libvirt-qemu\n'));
     expect(groupsOf('lazaret')).toEqual(['lazaret', 'libvirt', 'libvirt-qemu']);
   });
 
@@ -101,3 +92,12 @@ describe.runIf(ready)('dpkg', { timeout: 120_000 }, () => {
     }
   });
 });
+
+/** A package of that name in place of Debian's, which would come from a mirror with all that it depends on. */
+function standIn(directory: string, name: string, entries: readonly Entry[], postinst: string): string {
+  const scripts = join(directory, `${name}-scripts`);
+  mkdirSync(scripts);
+  writeFileSync(join(scripts, 'postinst'), `#!/bin/sh\nset -e\n${postinst}`);
+  const deb = { name, fields: {}, description: ['a stand-in'] as const, entries, conffiles: [], scripts };
+  return buildDeb(deb, { version: '1', debian: '1', epoch: 1_700_000_000 }, directory);
+}
