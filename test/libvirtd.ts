@@ -155,6 +155,16 @@ export class TestLibvirtd implements AsyncDisposable {
     );
   }
 
+  /** XML of a serial console, whose words are in `said`. */
+  console(name: string): string {
+    return `<serial type='file'><source path='${this.file(`${name}.console`, '')}'/></serial>`;
+  }
+
+  /** What a guest said last on its console. */
+  said(name: string): string {
+    return readFileSync(join(this.directory, 'home', `${name}.console`), 'latin1').slice(-4_000);
+  }
+
   /** XML that boots a guest from a kernel and its first root file system, copied to where guests may read them. */
   kernel(
     name: string,

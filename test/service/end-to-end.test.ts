@@ -193,14 +193,14 @@ async function defineGuests(libvirtd: TestLibvirtd, directory: string): Promise<
   };
   await buildDisk(parts, tree, image.disk);
   writeFileSync(image.initramfs, buildInitramfs(parts, ['qemu_fw_cfg']));
-  small = { name: 'small', uuid: SMALL, memoryMib: 384, ...hardware(libvirtd, 'small', image) };
+  small = { name: 'small', uuid: SMALL, memoryMib: 512, ...hardware(libvirtd, 'small', image) };
   libvirtd.define(small);
 }
 
 function hardware(libvirtd: TestLibvirtd, name: string, image: DebianImage): Omit<GuestXml, 'name'> {
   return {
     boot: libvirtd.kernel(name, image),
-    devices: `${libvirtd.disk(name, image.disk)}<rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>`,
+    devices: `${libvirtd.disk(name, image.disk)}${libvirtd.console(name)}<rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>`,
     more: "<features><acpi/></features><cpu mode='maximum'/>",
   };
 }
