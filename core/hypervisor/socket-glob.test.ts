@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -71,6 +71,16 @@ describe('guests by a pattern for sockets', () => {
     expect(await port.listDomains()).toEqual([]);
     await serve('web.sock');
     expect((await changes.next('started')).domain.generation).toBe(2);
+  });
+
+  it('are another generation when their socket is another one at the same path', async () => {
+    await serve('web.sock');
+    const changes = new DomainChanges(open('*.sock'));
+    await port.listDomains();
+    await serve('other');
+    renameSync(join(directory, 'other'), join(directory, 'web.sock'));
+    expect((await changes.next('started')).domain.generation).toBe(2);
+    expect(changes.kinds()).toEqual(['defined', 'started']);
   });
 
   it('are followed below folders that were not there', async () => {
