@@ -43,7 +43,7 @@ describe.runIf(hasLibvirtd())('guests of a libvirtd are followed', () => {
   });
 
   it('while one of them hangs', async () => {
-    await host.reconnect({ deadlineMs: 5000, actionDeadlineMs: 3000 });
+    await host.reconnect({ deadlineMs: 5000, actionDeadlineMs: 6000 });
     for (const name of ['hangs', 'works']) host.libvirtd.define({ name });
     const hangs = (await host.changes.next('defined', 'hangs')).domain;
     const works = (await host.changes.next('defined', 'works')).domain;
@@ -90,7 +90,7 @@ describe.runIf(hasLibvirtd())('guests of a libvirtd are followed', () => {
   });
 
   it('again when a libvirtd that hung does not any more', async () => {
-    await host.reconnect({ deadlineMs: 1000, actionDeadlineMs: 3000 });
+    await host.reconnect({ deadlineMs: 1000, actionDeadlineMs: 6000 });
     host.libvirtd.define({ name: 'vm' });
     const { id } = (await host.changes.next('defined')).domain;
     await host.driver.start(id);

@@ -62,6 +62,17 @@ describe.runIf(hasLibvirt)("the process of libvirt's test driver", () => {
     ]);
   });
 
+  it('tells which one it cannot read, and of the others all the same', async () => {
+    const huge = `<description>${'a'.repeat(1024 * 1024)}</description>`;
+    const all = await open(domain(1, 'huge', huge), domain(2, 'small'));
+    expect(all.find(({ name }) => name === 'huge')).toMatchObject({
+      state: 'running',
+      port: 'unknown',
+      fault: { code: 'unreadable-xml' },
+    });
+    expect(all.find(({ name }) => name === 'small')).not.toHaveProperty('fault');
+  });
+
   it('tells of each change, with the domain as it is then', async () => {
     await open(domain(1, 'vm'));
     for (const verb of ['pause', 'resume', 'destroy', 'start', 'destroy', 'undefine'] as const)
