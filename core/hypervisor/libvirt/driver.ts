@@ -17,7 +17,7 @@ import { Follower, type Pace } from './follower.ts';
 import type { PowerVerb, RequestName, Requests } from './messages.ts';
 
 export interface LibvirtOptions extends Partial<Pace> {
-  /** As libvirt has them: https://libvirt.org/uri.html */
+  /** Of this host, as the sockets of channels are: https://libvirt.org/uri.html */
   readonly uri: string;
   readonly logger: Logger;
   /** A start, a pause, an attach: libvirt itself waits 30 s for a domain that is busy. */
