@@ -20,7 +20,7 @@ export function hostPackage(root: string): DebianPackage {
     fields: {
       Section: 'admin',
       Priority: 'optional',
-      Depends: 'libc6 (>= 2.28), libstdc++6, libatomic1, libvirt0, libsystemd0, systemd',
+      Depends: 'libc6 (>= 2.28), libstdc++6, libatomic1, libvirt0, systemd, procps',
       Recommends: 'libvirt-daemon-system, bubblewrap, clamav-daemon',
       Suggests: 'lazaret-agent',
     },
