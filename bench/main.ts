@@ -14,6 +14,7 @@ import { benchClones } from './clones.ts';
 import { benchHashset } from './hashset.ts';
 import { benchMillion } from './million.ts';
 import { benchClamav, benchYara } from './scans.ts';
+import { benchService } from './service.ts';
 import { line } from './table.ts';
 import { sample, type Tree } from './trees.ts';
 import { benchWasm } from './wasm.ts';
@@ -30,6 +31,7 @@ const PARTS: Readonly<Record<string, Part>> = {
   wasm: benchWasm,
   million: benchMillion,
   hashset: benchHashset,
+  service: benchService,
 };
 const OWN_RULES = fileURLToPath(new URL('../../demo/rules', import.meta.url));
 

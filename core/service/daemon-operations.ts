@@ -12,6 +12,7 @@ import { OperationError } from './error.ts';
 import type { GuestControl, Guests } from './guests.ts';
 import type { Metrics } from './metrics.ts';
 import type { Operations, PatchOrder, PowerVerb, ScanOrder, ScanQuery, VmQuery } from './operations.ts';
+import { Reads } from './reads.ts';
 import type { ScanJobs } from './scan-jobs.ts';
 import type { Triggers } from './triggers.ts';
 import type {
@@ -27,7 +28,7 @@ import type {
   TokenView,
   VmView,
 } from './views.ts';
-import { scanView, vmView } from './vm-views.ts';
+import { vmView } from './vm-views.ts';
 
 const WHOLE_GUEST = [GuestPath.of('/')];
 
@@ -47,8 +48,12 @@ export class DaemonOperations implements Operations {
   /** Work that must not be cut off when a caller goes away. */
   private readonly uncut = new AbortController().signal;
 
+  private readonly reads: Reads;
+
   constructor(parts: DaemonParts) {
     this.parts = parts;
+    const { records } = parts.engine;
+    this.reads = new Reads({ records, vms: () => this.vms(), scans: () => this.liveScans() });
   }
 
   async vms(): Promise<VmView[]> {
@@ -91,30 +96,21 @@ export class DaemonOperations implements Operations {
     return jobs.begin(order).view();
   }
 
-  /** Those that run or wait come first, before the records of those that have ended. */
-  async scans({ vm, state, ...query }: ScanQuery): Promise<Page<ScanView>> {
-    const { jobs, engine } = this.parts;
-    const id = vm === undefined ? undefined : this.idOf(vm);
-    const isWanted = (view: ScanView): boolean =>
-      (id === undefined || view.vm.id === id) && (state === undefined || view.state === state);
-    const unrecorded =
-      query.before === undefined ? jobs.list().filter((job) => !this.isRecorded(job.id)) : [];
-    const first = unrecorded.map((job) => job.view()).filter(isWanted);
-    const filter = { ...(id !== undefined && { vm: id }), ...(state !== undefined && { state }) };
-    const recorded = engine.records.scans.page(filter, query);
-    const items = recorded.items.map(
-      (record) => jobs.find(record.id)?.view() ?? this.recordedScan(record.id),
-    );
-    return { ...recorded, items: [...first, ...items].slice(0, Math.max(query.limit, first.length)) };
+  scans(query: ScanQuery): Promise<Page<ScanView>> {
+    return this.reads.scans(query);
   }
 
-  async scan(id: string): Promise<ScanView> {
-    return this.parts.jobs.find(id)?.view() ?? this.recordedScan(id);
+  scan(id: string): Promise<ScanView> {
+    return this.reads.scan(id);
+  }
+
+  async liveScans(): Promise<readonly ScanView[]> {
+    return this.parts.jobs.list().map((job) => job.view());
   }
 
   async cancelScan(id: string): Promise<ScanView> {
     const job = this.parts.jobs.find(id);
-    if (!job) this.recordedScan(id);
+    if (!job) await this.scan(id);
     if (!job || job.isOver) throw new OperationError('wrong-state', 'this scan has ended already');
     job.cancel(new OperationError('cancelled', 'somebody cancelled it'));
     return job.view();
@@ -123,19 +119,19 @@ export class DaemonOperations implements Operations {
   async *followScan(id: string, signal: AbortSignal): AsyncGenerator<ScanEvent> {
     const job = this.parts.jobs.find(id);
     if (job) yield* job.follow(signal);
-    else yield { type: 'ended', scan: this.recordedScan(id) };
+    else yield { type: 'ended', scan: await this.scan(id) };
   }
 
-  async findings({ vm, ...query }: VmQuery): Promise<Page<FindingRecord>> {
-    return this.parts.engine.records.findings.page(this.filterOf(vm), query);
+  findings(query: VmQuery): Promise<Page<FindingRecord>> {
+    return this.reads.findings(query);
   }
 
-  async actions({ vm, ...query }: VmQuery): Promise<Page<ActionRecord>> {
-    return this.parts.engine.records.actions.page(this.filterOf(vm), query);
+  actions(query: VmQuery): Promise<Page<ActionRecord>> {
+    return this.reads.actions(query);
   }
 
-  async quarantine({ vm, ...query }: VmQuery): Promise<Page<VaultRecord>> {
-    return this.parts.engine.records.vault.page(this.filterOf(vm), query);
+  quarantine(query: VmQuery): Promise<Page<VaultRecord>> {
+    return this.reads.quarantine(query);
   }
 
   async restore(id: string): Promise<void> {
@@ -205,13 +201,13 @@ export class DaemonOperations implements Operations {
   }
 
   async acceptEnrolment(vm: string, fingerprint: string): Promise<void> {
-    const id = this.idOf(vm);
+    const id = await this.reads.idOf(vm);
     this.parts.engine.enrolment.accept(id, fingerprint);
     await this.reconnect(id);
   }
 
   async resetEnrolment(vm: string): Promise<void> {
-    const id = this.idOf(vm);
+    const id = await this.reads.idOf(vm);
     this.parts.engine.enrolment.reset(id);
     await this.reconnect(id);
   }
@@ -256,29 +252,6 @@ export class DaemonOperations implements Operations {
       'not-supported',
       `${name} is known by its socket only: use what it was started with`,
     );
-  }
-
-  /** Also of a guest that is gone, whose records are still there. */
-  private idOf(vm: string): string {
-    const { guests, engine } = this.parts;
-    const record = engine.records.vms.find(vm) ?? engine.records.vms.list().find(({ name }) => name === vm);
-    const known = guests.list().some(({ domain }) => domain.id === vm || domain.name === vm);
-    return known || !record ? guests.find(vm).domain.id : record.id;
-  }
-
-  private filterOf(vm: string | undefined): { vm?: string } {
-    return vm === undefined ? {} : { vm: this.idOf(vm) };
-  }
-
-  private isRecorded(scan: string): boolean {
-    return this.parts.engine.records.scans.find(scan) !== undefined;
-  }
-
-  private recordedScan(id: string): ScanView {
-    const { scans, vms } = this.parts.engine.records;
-    const record = scans.find(id);
-    if (!record) throw new OperationError('unknown-scan', 'there is no scan with this id');
-    return scanView(record, { id: record.vm, name: vms.find(record.vm)?.name ?? record.vm });
   }
 
   /** With the key that counts now. */

@@ -9,14 +9,13 @@ import type { DomainChange } from '../hypervisor/port.ts';
 import type { ScanReport } from '../scan/report.ts';
 import type { HostServices, ServiceOptions } from '../services.ts';
 import { ActiveThreats } from './active-threats.ts';
-import { startApi } from './api/server.ts';
 import { apiOptions } from './api-options.ts';
+import { serveApi } from './api-thread/serve-api.ts';
 import { DaemonOperations } from './daemon-operations.ts';
 import { EventFeed } from './event-feed.ts';
 import { Guests } from './guests.ts';
 import { healthOf } from './health.ts';
 import { Meter } from './meter.ts';
-import type { Operations } from './operations.ts';
 import { outletsOf } from './outlets.ts';
 import { type Part, Parts } from './parts.ts';
 import { grantDiffers, needsRestart } from './reload.ts';
@@ -46,7 +45,7 @@ export interface DaemonStart {
 }
 
 export class Daemon implements AsyncDisposable {
-  readonly operations: Operations;
+  readonly operations: DaemonOperations;
   private readonly start: DaemonStart;
   private readonly engine: HostServices;
   private readonly feed: EventFeed;
@@ -201,9 +200,8 @@ export class Daemon implements AsyncDisposable {
       start: async ({ api }) => {
         const { logger } = this.start;
         const onAnswer = this.meter.answered.bind(this.meter);
-        const served = await startApi(this.operations, { ...(await apiOptions(api)), logger, onAnswer });
-        for (const address of served.addresses) logger.info(`the API is served on ${address}`);
-        return { [Symbol.asyncDispose]: () => served.close() };
+        const data = { state: this.start.settings.state, options: await apiOptions(api) };
+        return serveApi({ operations: this.operations, data, logger, onAnswer });
       },
     };
   }

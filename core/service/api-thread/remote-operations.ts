@@ -1,0 +1,166 @@
+/**
+ * The service as the thread of the API has it. What was written down it reads itself; what is going on it asks the
+ * service for, once for many requests; what is to be done it hands on. So that many questions take little of a service
+ * that is busy scanning, and are answered while it is.
+ */
+import type { Operations, PatchOrder, PowerVerb, ScanOrder, ScanQuery, VmQuery } from '../operations.ts';
+import type { Reads } from '../reads.ts';
+import type {
+  EnrolmentView,
+  HealthView,
+  PackChangeView,
+  PackView,
+  PatchReportView,
+  ReloadView,
+  ScanEvent,
+  ScanView,
+  TokenView,
+  VmView,
+} from '../views.ts';
+import { Cached } from './cached.ts';
+import type { Method } from './messages.ts';
+
+export interface RemoteParts {
+  /** Asks the service. Rejects with DaemonError. */
+  call(method: Method, ...args: readonly unknown[]): Promise<unknown>;
+  follow(scan: string, signal: AbortSignal): AsyncIterable<ScanEvent>;
+  /** Made with the functions of these operations. */
+  reads(now: { vms: () => Promise<readonly VmView[]>; scans: () => Promise<readonly ScanView[]> }): Reads;
+}
+
+/** In milliseconds. A service that is busy may take longer than the first to answer, not than the second. */
+const AGE = { fresh: 250, stale: 3_000 } as const;
+
+export class RemoteOperations implements Operations {
+  private readonly parts: RemoteParts;
+  private readonly reads: Reads;
+  private readonly allVms: Cached<readonly VmView[]>;
+  private readonly liveScans: Cached<readonly ScanView[]>;
+  private readonly condition: Cached<HealthView>;
+
+  constructor(parts: RemoteParts) {
+    this.parts = parts;
+    this.allVms = new Cached(() => this.ask<readonly VmView[]>('vms'));
+    this.liveScans = new Cached(() => this.ask<readonly ScanView[]>('liveScans'));
+    this.condition = new Cached(() => this.ask<HealthView>('health'));
+    this.reads = parts.reads({ vms: () => this.vms(), scans: () => this.liveScans.get(AGE) });
+  }
+
+  vms(): Promise<readonly VmView[]> {
+    return this.allVms.get(AGE);
+  }
+
+  vm(nameOrId: string): Promise<VmView> {
+    return this.reads.vm(nameOrId);
+  }
+
+  scans(query: ScanQuery) {
+    return this.reads.scans(query);
+  }
+
+  scan(id: string): Promise<ScanView> {
+    return this.reads.scan(id);
+  }
+
+  findings(query: VmQuery) {
+    return this.reads.findings(query);
+  }
+
+  actions(query: VmQuery) {
+    return this.reads.actions(query);
+  }
+
+  quarantine(query: VmQuery) {
+    return this.reads.quarantine(query);
+  }
+
+  health(): Promise<HealthView> {
+    return this.condition.get(AGE);
+  }
+
+  followScan(id: string, signal: AbortSignal): AsyncIterable<ScanEvent> {
+    return this.parts.follow(id, signal);
+  }
+
+  packs(): Promise<readonly PackView[]> {
+    return this.ask('packs');
+  }
+
+  pendingEnrolments(): Promise<readonly EnrolmentView[]> {
+    return this.ask('pendingEnrolments');
+  }
+
+  metrics(): Promise<string> {
+    return this.ask('metrics');
+  }
+
+  power(vm: string, verb: PowerVerb): Promise<VmView> {
+    return this.change('power', vm, verb);
+  }
+
+  snapshot(vm: string, name: string): Promise<VmView> {
+    return this.change('snapshot', vm, name);
+  }
+
+  revert(vm: string, name: string): Promise<VmView> {
+    return this.change('revert', vm, name);
+  }
+
+  startScan(order: ScanOrder): Promise<ScanView> {
+    return this.change('startScan', order);
+  }
+
+  cancelScan(id: string): Promise<ScanView> {
+    return this.change('cancelScan', id);
+  }
+
+  restore(id: string): Promise<void> {
+    return this.change('restore', id);
+  }
+
+  purge(id: string): Promise<void> {
+    return this.change('purge', id);
+  }
+
+  installPack(path: string): Promise<PackChangeView> {
+    return this.change('installPack', path);
+  }
+
+  rollbackPack(vendor: string, id: string): Promise<PackChangeView> {
+    return this.change('rollbackPack', vendor, id);
+  }
+
+  applyPatch(order: PatchOrder): Promise<PatchReportView> {
+    return this.change('applyPatch', order);
+  }
+
+  createToken(vm: string, lifetime?: number): Promise<TokenView> {
+    return this.change('createToken', vm, lifetime);
+  }
+
+  acceptEnrolment(vm: string, fingerprint: string): Promise<void> {
+    return this.change('acceptEnrolment', vm, fingerprint);
+  }
+
+  resetEnrolment(vm: string): Promise<void> {
+    return this.change('resetEnrolment', vm);
+  }
+
+  reload(): Promise<ReloadView> {
+    return this.change('reload');
+  }
+
+  /** The service is this project's own: its answers have the types of its methods. */
+  private ask<T>(method: Method, ...args: readonly unknown[]): Promise<T> {
+    return this.parts.call(method, ...args) as Promise<T>;
+  }
+
+  /** Whoever changed something finds it changed when they look. */
+  private async change<T>(method: Method, ...args: readonly unknown[]): Promise<T> {
+    try {
+      return await this.ask<T>(method, ...args);
+    } finally {
+      for (const known of [this.allVms, this.liveScans, this.condition]) known.forget();
+    }
+  }
+}
