@@ -12,11 +12,15 @@ interface Shared {
   /** Its abort gives up a session that is being opened. */
   readonly unwanted: AbortController;
   users: number;
+  /** Once it is being closed: rejects when closing fails. */
+  ending?: Promise<void>;
 }
 
 export class SessionPool {
   private readonly open: OpenSession;
   private readonly sessions = new Map<string, Shared>();
+  /** By guest: those that are being closed. A port has room for one host at a time. */
+  private readonly closing = new Map<string, Promise<unknown>>();
 
   constructor(open: OpenSession) {
     this.open = open;
@@ -50,9 +54,11 @@ export class SessionPool {
   private sharedOf(domain: Domain): Shared {
     const known = this.sessions.get(domain.id);
     if (known && known.socket === domain.socket) return known;
-    if (known) void this.end(domain.id, known);
+    if (known) void this.end(domain.id, known).catch(() => undefined);
     const unwanted = new AbortController();
-    const session = this.open(domain, unwanted.signal);
+    const before = this.closing.get(domain.id);
+    const open = () => this.open(domain, unwanted.signal);
+    const session = before ? before.then(open) : open();
     const shared = { socket: domain.socket, session, unwanted, users: 0 };
     this.sessions.set(domain.id, shared);
     const forget = (): void => this.forget(domain.id, shared);
@@ -65,17 +71,33 @@ export class SessionPool {
     if (shared.users === 0) await this.end(id, shared);
   }
 
-  private async end(id: string, shared: Shared): Promise<void> {
+  /** Once, whoever asks for it. */
+  private end(id: string, shared: Shared): Promise<void> {
+    shared.ending ??= this.close(id, shared);
+    return shared.ending;
+  }
+
+  private close(id: string, shared: Shared): Promise<void> {
     this.forget(id, shared);
     shared.unwanted.abort();
-    // Whoever waits for one that cannot be opened is told so by `acquire`.
-    const session = await shared.session.catch(() => undefined);
-    await session?.[Symbol.asyncDispose]();
+    const before = this.closing.get(id);
+    const closed = closeOpened(shared.session);
+    const all = Promise.allSettled([before, closed]).then(() => {
+      if (this.closing.get(id) === all) this.closing.delete(id);
+    });
+    this.closing.set(id, all);
+    return closed;
   }
 
   private forget(id: string, shared: Shared): void {
     if (this.sessions.get(id) === shared) this.sessions.delete(id);
   }
+}
+
+async function closeOpened(opening: Promise<GuestAccess>): Promise<void> {
+  // Whoever waits for one that cannot be opened is told so by `acquire`.
+  const session = await opening.catch(() => undefined);
+  await session?.[Symbol.asyncDispose]();
 }
 
 function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {

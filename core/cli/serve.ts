@@ -8,6 +8,10 @@ import type { Notifier } from '../service/notify.ts';
 import { EXIT } from './exit.ts';
 import { type Context, perform, type Run } from './run.ts';
 
+/** What systemctl status shows. */
+const WORKING = 'looks after its guests';
+const REFUSED = 'the configuration was refused: the one before holds (see the log)';
+
 export function registerServe(program: Command, context: Context): void {
   program
     .command('serve')
@@ -38,6 +42,8 @@ async function serve(run: Run, context: Context): Promise<number> {
     },
   };
   const stop = new AbortController();
+  // From now on: unheard, one that comes while the service starts or stops would end it at once.
+  const hangups = new Hangups(run);
   const noMoreInterrupts = run.io.onInterrupt(() => {
     if (stop.signal.aborted) run.io.abort(EXIT.killed);
     logger.info('the service stops; once more ends it at once');
@@ -45,10 +51,35 @@ async function serve(run: Run, context: Context): Promise<number> {
   });
   try {
     await using running = await daemon.start(start);
-    await untilStopped(run, running, { logger, notifier: service, signal: stop.signal });
+    await untilStopped(running, hangups, { logger, notifier: service, signal: stop.signal });
     return EXIT.ok;
   } finally {
     noMoreInterrupts();
+    hangups[Symbol.dispose]();
+  }
+}
+
+/** Those that come while nobody answers them are one that is answered then. */
+class Hangups implements Disposable {
+  private readonly ignore: () => void;
+  private answer: (() => void) | undefined;
+  private isDue = false;
+
+  constructor({ io }: Run) {
+    this.ignore = io.onHangup(() => {
+      if (this.answer) this.answer();
+      else this.isDue = true;
+    });
+  }
+
+  answerWith(answer: (() => void) | undefined): void {
+    this.answer = answer;
+    if (this.isDue) answer?.();
+    this.isDue = false;
+  }
+
+  [Symbol.dispose](): void {
+    this.ignore();
   }
 }
 
@@ -66,26 +97,45 @@ interface Watched {
   readonly signal: AbortSignal;
 }
 
-async function untilStopped(run: Run, daemon: Daemon, { logger, notifier, signal }: Watched): Promise<void> {
-  const ignoreHangups = run.io.onHangup(() => void reload(daemon, logger, notifier));
-  const tellOfFault = (error: unknown): void => logger.warn(`systemd cannot be told: ${String(error)}`);
-  using _watchdog = notifier.watch(() => !signal.aborted, tellOfFault);
-  notifier.ready('looks after its guests');
+async function untilStopped(daemon: Daemon, hangups: Hangups, watched: Watched): Promise<void> {
+  const { logger, notifier, signal } = watched;
+  using _watchdog = notifier.watch(
+    () => !signal.aborted,
+    (error) => cannotTell(logger, error),
+  );
+  hangups.answerWith(() => void reload(daemon, watched));
+  tell(logger, () => notifier.ready(WORKING));
   logger.info('the service is ready');
   if (!signal.aborted) await once(signal, 'abort');
-  ignoreHangups();
-  notifier.stopping();
+  hangups.answerWith(undefined);
+  tell(logger, () => notifier.stopping());
 }
 
-/** One that is refused is told with every line of its error; the old configuration stays. */
-async function reload(daemon: Daemon, logger: ServiceLog, notifier: Notifier): Promise<void> {
-  notifier.reloading();
+/** One that is refused is told with every line of its error; the old configuration stays. Does not reject. */
+async function reload(daemon: Daemon, { logger, notifier, signal }: Watched): Promise<void> {
+  tell(logger, () => notifier.reloading());
+  const status = await daemon.reload().then(
+    () => WORKING,
+    (error: unknown) => {
+      const { code, message } = describeError(error);
+      for (const line of message.split('\n')) logger.warn(`the configuration is refused: ${line}`, { code });
+      return REFUSED;
+    },
+  );
+  // Once it has been told that the service stops, it is not ready any more.
+  if (!signal.aborted) tell(logger, () => notifier.ready(status));
+}
+
+/** The service goes on where systemd cannot be told. */
+function tell(logger: ServiceLog, work: () => void): void {
   try {
-    await daemon.reload();
-    notifier.ready('looks after its guests');
+    work();
   } catch (error) {
-    const { code, message } = describeError(error);
-    for (const line of message.split('\n')) logger.warn(`the configuration is refused: ${line}`, { code });
-    notifier.ready('the configuration was refused: the one before holds (see the log)');
+    cannotTell(logger, error);
   }
+}
+
+function cannotTell(logger: ServiceLog, error: unknown): void {
+  const { code, message } = describeError(error);
+  logger.warn(message, { code });
 }

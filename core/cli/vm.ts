@@ -49,6 +49,9 @@ const COLUMNS: readonly Column<KnownVm>[] = [
   { title: 'SOCKET', cell: ({ socket }) => harmless(socket), flexible: true },
 ];
 
+const NEEDS_DAEMON =
+  'libvirt is enabled, and only the service sees its VMs: these are the others, and those that were scanned before (next: systemctl start lazaret)';
+
 async function list(run: Run, context: Context): Promise<number> {
   const daemon = await daemonOf(run, context);
   if (daemon) return listLive(run, await daemon.vms());
@@ -61,6 +64,7 @@ async function list(run: Run, context: Context): Promise<number> {
     ({ id, name, socket, record }) => ({ id, name, socket, lastSeen: record?.lastSeen ?? null }),
     'no VM yet: list them under "vms" in the configuration, or scan one with lazaret scan --socket PATH',
   );
+  if (settings.libvirt.enabled) run.note(NEEDS_DAEMON);
   return EXIT.ok;
 }
 

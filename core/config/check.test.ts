@@ -160,6 +160,49 @@ const WRONG: readonly [what: string, text: string, lines: readonly string[]][] =
     ['1:10: budget.cpuPercent: expected a whole number from 1 to 100 (got 150)'],
   ],
   [
+    'nothing of a core',
+    'budget: {cpuPercent: 0}',
+    ['1:10: budget.cpuPercent: expected a whole number from 1 to 100 (got 0)'],
+  ],
+  [
+    'less to read than an answer needs',
+    'budget:\n  readBytesPerSecond: 512KiB',
+    [
+      '2:3: budget.readBytesPerSecond: expected a size such as 512MiB, 1GiB or a number of bytes, at least 1MiB (got "512KiB")',
+    ],
+  ],
+  [
+    'as little in a group',
+    'groups: [{name: web, match: {}, budget: {readBytesPerSecond: 1000}}]',
+    [
+      '1:42: groups[0].budget.readBytesPerSecond: expected a size such as 512MiB, 1GiB or a number of bytes, at least 1MiB (got 1000)',
+    ],
+  ],
+  [
+    'an empty cron expression',
+    'schedule: {cron: ""}',
+    [
+      '1:12: schedule.cron: expected a cron expression that comes due some day, such as "30 3 * * *" (got "")',
+    ],
+  ],
+  [
+    'a minute that there is not',
+    'schedule: {cron: "61 * * * *"}',
+    [
+      '1:12: schedule.cron: expected a cron expression that comes due some day, such as "30 3 * * *" (got "61 * * * *")',
+    ],
+  ],
+  [
+    'a certificate without its key',
+    'events:\n  syslog:\n    address: tls://syslog.example:6514\n    certificate: /c',
+    ['2:3: events.syslog.key: expected a value, as there is one for certificate (it is missing)'],
+  ],
+  [
+    'a key without its certificate',
+    'events: {webhook: {url: "https://siem.example/", key: {file: /k}}}',
+    ['1:10: events.webhook.certificate: expected a value, as there is one for key (it is missing)'],
+  ],
+  [
     'a group that nobody can tell from another',
     'groups:\n  - {name: web, match: {names: [a]}}\n  - {name: web, match: {names: [b]}}',
     ['3:6: groups[1].name: expected a name that no other group of this list has (got "web")'],
@@ -317,6 +360,22 @@ it('reads sizes and times', async () => {
   expect(settings.spool.bytes).toBe(4096);
   expect(settings.policy.maxFileBytes).toBe(1000);
   expect(settings.policy.deadlines).toMatchObject({ login: 300_000, command: 500 });
+});
+
+it.each(['30 3 * * *', '*/15 8-18 * * mon-fri', '0 0 29 2 *', '@daily', '0 0 L * *'])(
+  'takes the cron expression %s',
+  async (cron) => {
+    const settings = await check([{ file: 'a.yaml', text: JSON.stringify({ schedule: { cron } }) }]);
+    expect(settings.schedule.cron).toBe(cron);
+  },
+);
+
+it('takes the smallest budget that there may be', async () => {
+  const text = 'budget: {cpuPercent: 1, readBytesPerSecond: 1MiB}';
+  expect((await check([{ file: 'a.yaml', text }])).budget).toEqual({
+    cpuPercent: 1,
+    readBytesPerSecond: 2 ** 20,
+  });
 });
 
 it('has the deadlines of the contract as its defaults', () => {

@@ -20,7 +20,7 @@ function keysOf(schema: unknown, path = ''): string[] {
 /** What a group lays over the rest has the keys of the rest. */
 const IN_GROUPS = /^groups\[\]\.(policy|schedule|budget)\./;
 /** Where secrets are, one of two is enough. */
-const IN_SECRETS = /\.(key|token)\.(file|credential)$/;
+const IN_SECRETS = /\.(key|token|signingSecret)\.(file|credential)$/;
 
 /** Every key that a value has, by the same names. */
 function keysIn(value: unknown, path = ''): string[] {

@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { settingsFor } from './effective.ts';
 import { check } from './load.ts';
-import { matchesPattern } from './pattern.ts';
 
 const UUID = '4dea22b3-1d52-d8f3-2516-782e98ab3fa0';
 const TEXT = `
@@ -44,20 +43,5 @@ describe('what holds for a VM', () => {
     const { group, ...rest } = settingsFor(all, { id: 'x', name: 'db' });
     expect(group).toBeUndefined();
     expect(rest).toEqual({ policy: all.policy, schedule: all.schedule, budget: all.budget });
-  });
-});
-
-describe('a pattern of names', () => {
-  it.each([
-    ['web-1', 'web-*', true],
-    ['.hidden\nname', '*', true],
-    ['web-1', 'web-?', true],
-    ['web-12', 'web-?', false],
-    ['xweb-1', 'web-*', false],
-    ['a+b', 'a+b', true],
-    ['aab', 'a+b', false],
-    ['web1', 'web[0-9]', false],
-  ])('%j and %s: %s', (name, pattern, expected) => {
-    expect(matchesPattern(name, pattern)).toBe(expected);
   });
 });

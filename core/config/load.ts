@@ -18,6 +18,8 @@ const EXTENSIONS = new Set(['.yaml', '.yml', '.json']);
 
 export interface LoadedSettings {
   readonly settings: Settings;
+  /** What the files say, laid over each other: no defaults, every value as it is written. */
+  readonly written: Readonly<Record<string, unknown>>;
   /** The files that were read, in order; none when nothing is configured. */
   readonly files: readonly string[];
 }
@@ -38,20 +40,29 @@ export type PluginsFor = readonly Configurable[] | ((settings: Settings) => Prom
  */
 export async function loadSettings(place: Place = {}, plugins?: PluginsFor): Promise<LoadedSettings> {
   const main = place.file ? resolve(place.file) : await findMain(place.directory ?? CONFIG_DIRECTORY);
-  if (!main) return { settings: defaults(), files: [] };
+  if (!main) return { settings: defaults(), written: {}, files: [] };
   const { text, owner } = await readTrusted(main, undefined);
   const parts = [{ file: main, text }];
   for (const file of await listParts(join(dirname(main), 'conf.d'), owner)) {
     parts.push({ file, text: (await readTrusted(file, owner)).text });
   }
-  return { settings: await check(parts, plugins), files: parts.map(({ file }) => file) };
+  return { ...(await checkWhole(parts, plugins)), files: parts.map(({ file }) => file) };
+}
+
+interface Part {
+  readonly file: string;
+  readonly text: string;
 }
 
 /** Checks the texts of configuration files, in order; throws ConfigError `invalid`. */
-export async function check(
-  parts: readonly { readonly file: string; readonly text: string }[],
-  plugins?: PluginsFor,
-): Promise<Settings> {
+export async function check(parts: readonly Part[], plugins?: PluginsFor): Promise<Settings> {
+  return (await checkWhole(parts, plugins)).settings;
+}
+
+async function checkWhole(
+  parts: readonly Part[],
+  plugins: PluginsFor | undefined,
+): Promise<Pick<LoadedSettings, 'settings' | 'written'>> {
   const parsed = parts.map(({ file, text }) => parseSource(file, text));
   const sources = parsed.filter((source): source is Source => 'value' in source);
   const source = sources.reduce(mergeSources, { value: {}, positions: new Map() });
@@ -60,7 +71,7 @@ export async function check(
   if (!result.success) faults.push(...faultsOf(result.error.issues, source, settingsSchema));
   else if (plugins)
     faults.push(...(await pluginFaults(await namedBy(plugins, result.data), result.data.plugins, source)));
-  if (result.success && faults.length === 0) return result.data;
+  if (result.success && faults.length === 0) return { settings: result.data, written: source.value };
   throw new ConfigError('invalid', faults.map(formatFault).join('\n'));
 }
 

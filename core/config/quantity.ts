@@ -5,24 +5,33 @@ const BYTES = { '': 1, B: 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 **
 const MILLISECONDS = { ms: 1, s: 1000, min: 60_000, h: 3_600_000 } as const;
 
 /** A size: a number of bytes, or text such as `512MiB`. Comes out as bytes. */
-export const bytes = () =>
-  quantity(BYTES, /^\d{1,15}(B|KiB|MiB|GiB|TiB)?$/, 'a size such as 512MiB, 1GiB or a number of bytes', true);
+export const bytes = ({ leastMib = 0 } = {}) => {
+  const error = `a size such as 512MiB, 1GiB or a number of bytes${leastMib > 0 ? `, at least ${leastMib}MiB` : ''}`;
+  return quantity(BYTES, /^\d{1,15}(B|KiB|MiB|GiB|TiB)?$/, error, {
+    bare: true,
+    least: leastMib * BYTES.MiB,
+  });
+};
 
 /** A time: text such as `30s`. Comes out as milliseconds. */
 export const duration = () =>
-  quantity(
-    MILLISECONDS,
-    /^\d{1,9}(ms|s|min|h)$/,
-    'a time such as 500ms, 30s, 5min or 2h, more than 0',
-    false,
-  );
+  quantity(MILLISECONDS, /^\d{1,9}(ms|s|min|h)$/, 'a time such as 500ms, 30s, 5min or 2h, more than 0', {
+    bare: false,
+    least: 1,
+  });
 
-function quantity(units: Readonly<Record<string, number>>, shape: RegExp, error: string, bare: boolean) {
+/** `bare`: a number without a unit will do as well. */
+function quantity(
+  units: Readonly<Record<string, number>>,
+  shape: RegExp,
+  error: string,
+  { bare, least }: { readonly bare: boolean; readonly least: number },
+) {
   const text = z.string({ error }).regex(shape, { error });
   const written = bare ? z.union([z.int({ error }).min(1, { error }), text], { error }) : text;
   return written.transform((value, context) => {
     const amount = typeof value === 'number' ? value : amountOf(value, units);
-    if (Number.isSafeInteger(amount) && amount > 0) return amount;
+    if (Number.isSafeInteger(amount) && amount > 0 && amount >= least) return amount;
     context.issues.push({ code: 'custom', message: error, input: value });
     return z.NEVER;
   });

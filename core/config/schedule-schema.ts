@@ -1,8 +1,12 @@
 /** When VMs are scanned, and what a scan may take from them. */
 import { Cron } from 'croner';
 import { z } from 'zod';
+import { LIMITS } from '../../protocol/index.ts';
 import { bytes, duration } from './quantity.ts';
 import { flag, list, mapping, oneOf, text, wholeNumber } from './values.ts';
+
+/** How expressions are read, here and where they are followed: a daily run is neither lost nor doubled when clocks are changed. */
+export const CRON_OPTIONS = { mode: '5-part', fixedTimeRule: 'no-wildcard' } as const;
 
 const cron = () => {
   const error = 'a cron expression that comes due some day, such as "30 3 * * *"';
@@ -11,7 +15,7 @@ const cron = () => {
 
 function comesDue(expression: string): boolean {
   try {
-    return new Cron(expression, { mode: '5-part', paused: true }).nextRun() !== null;
+    return new Cron(expression, { ...CRON_OPTIONS, paused: true }).nextRun() !== null;
   } catch {
     return false;
   }
@@ -56,10 +60,10 @@ export const schedule = mapping({
 });
 
 export const budget = mapping({
-  cpuPercent: wholeNumber(100)
+  cpuPercent: wholeNumber(100, LIMITS.leastCpuPercent)
     .optional()
     .describe("Of one of the guest's cores, so much for the agent at most. Default: no bound."),
-  readBytesPerSecond: bytes()
+  readBytesPerSecond: bytes({ leastMib: LIMITS.leastReadBytesPerSecond / 2 ** 20 })
     .optional()
-    .describe('What the agent reads from disk at most. Default: no bound.'),
+    .describe('What the agent reads from disk at most, 1MiB at least. Default: no bound.'),
 });

@@ -1,6 +1,18 @@
 /** What only the service has: its API, where events go, how guests are enrolled. */
 import { bytes, duration } from './quantity.ts';
-import { distinct, hostPath, list, mapping, name, oneOf, secret, text, wholeNumber } from './values.ts';
+import {
+  distinct,
+  flag,
+  hostPath,
+  list,
+  mapping,
+  name,
+  oneOf,
+  pair,
+  secret,
+  text,
+  wholeNumber,
+} from './values.ts';
 
 export const enrolment = mapping({
   mode: oneOf(['first-use', 'token', 'manual'])
@@ -49,7 +61,9 @@ const listen = mapping({
 
 const limits = mapping({
   bodyBytes: bytes().prefault('1MiB').describe('The largest body of a request, but for packs.'),
-  packBytes: bytes().prefault('256MiB').describe('The largest pack that may be sent.'),
+  packBytes: bytes()
+    .prefault('128MiB')
+    .describe('The largest pack that may be sent. There are none that are larger than 128MiB.'),
   requestsPerSecond: wholeNumber().default(1_000).describe('From one client.'),
   connections: wholeNumber().default(256).describe('At once, on each address.'),
 });
@@ -66,6 +80,7 @@ const file = mapping({
   path: hostPath().describe('The file; its directory must be writable for the user of lazaret.'),
   maxBytes: bytes().prefault('64MiB').describe('At this size it is rotated.'),
   keep: wholeNumber().default(10).describe('How many rotated files are kept.'),
+  daily: flag().default(false).describe('It is rotated as well when a new day (UTC) begins.'),
 });
 
 const FACILITIES = [
@@ -73,25 +88,38 @@ const FACILITIES = [
   ...['local0', 'local1', 'local2', 'local3', 'local4', 'local5', 'local6', 'local7'],
 ] as const;
 
+const ca = () =>
+  hostPath().optional().describe('A PEM file: who signs its certificate. Default: whom the system trusts.');
+
+const ownCertificate = () =>
+  hostPath().optional().describe('A PEM file: our certificate, where it asks for one; with its key.');
+
+const ownKey = () => secret().optional().describe('The private key of our certificate, PEM.');
+
 const syslog = mapping({
   address: text(
     /^(tcp|tls|udp):\/\/(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):\d{1,5}$/,
     'an address such as tls://HOST:6514',
   ).describe('tcp://HOST:PORT, tls://HOST:PORT or udp://HOST:PORT.'),
   facility: oneOf(FACILITIES).default('local0').describe('The facility.'),
-  ca: hostPath()
-    .optional()
-    .describe('A PEM file: who signs its certificate. Default: whom the system trusts.'),
-});
+  ca: ca(),
+  certificate: ownCertificate(),
+  key: ownKey(),
+  confirm: flag()
+    .default(true)
+    .describe('Events count as delivered when it has closed the connection. false: for one that never does.'),
+}).superRefine(pair('certificate', 'key'));
 
 const webhook = mapping({
   url: text(/^https:\/\/[^\s/]+(\/\S*)?$/, 'an https URL').describe('Where events are posted.'),
   token: secret().optional().describe('Sent as a bearer token.'),
-  ca: hostPath()
-    .optional()
-    .describe('A PEM file: who signs its certificate. Default: whom the system trusts.'),
+  signingSecret: secret().optional().describe('Requests are signed with it, as Standard Webhooks has it.'),
+  ca: ca(),
+  certificate: ownCertificate(),
+  key: ownKey(),
+  gzip: flag().default(false).describe('Compress requests.'),
   batch: wholeNumber(1_000).default(100).describe('Events in one request at most.'),
-});
+}).superRefine(pair('certificate', 'key'));
 
 const outbox = mapping({
   bytes: bytes()

@@ -8,9 +8,10 @@ import { GuestPath } from '../../protocol/index.ts';
 export const list = <Item extends z.ZodType>(item: Item) => z.array(item, { error: 'a list' });
 export const flag = () => z.boolean({ error: 'true or false' });
 
-export const wholeNumber = (most?: number) => {
-  const error = most === undefined ? 'a whole number, at least 1' : `a whole number from 1 to ${most}`;
-  const number = z.int({ error }).min(1, { error });
+export const wholeNumber = (most?: number, least = 1) => {
+  const error =
+    most === undefined ? `a whole number, at least ${least}` : `a whole number from ${least} to ${most}`;
+  const number = z.int({ error }).min(least, { error });
   return most === undefined ? number : number.max(most, { error });
 };
 
@@ -72,6 +73,16 @@ export const distinct =
         seen.add(value);
       });
     }
+  };
+
+/** One of two keys is of no use without the other. */
+export const pair =
+  <Key extends string>(one: Key, other: Key) =>
+  (value: { readonly [key in Key]?: unknown }, context: z.core.$RefinementCtx): void => {
+    if ((value[one] === undefined) === (value[other] === undefined)) return;
+    const [missing, given] = value[one] === undefined ? [one, other] : [other, one];
+    const message = `a value, as there is one for ${given}`;
+    context.addIssue({ code: 'custom', path: [missing], message, input: undefined });
   };
 
 /** What is wrong here may be a secret: it is not shown. */

@@ -74,7 +74,7 @@ export class ActionExecutor {
 
   /**
    * Carries out one instruction; resolves with its outcome, whatever that is. Throws InstructionError
-   * `suspended`, `not-granted` or `protected` (nothing was sent), or `outcome-unknown` (the channel was lost: reconciled at
+   * `suspended`, `not-granted`, `protected` or `spool-full` (nothing was sent), or `outcome-unknown` (the channel was lost: reconciled at
    * the next connection); StoreError when it could not be written down, and then nothing was sent either. An
    * aborted `signal` keeps it from being begun; once the intent is written it is not cut short.
    */

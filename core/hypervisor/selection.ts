@@ -1,4 +1,5 @@
 /** Which guests are meant: by what an administrator of the host gave them, never by what a guest says of itself. */
+import { matchesPattern } from '../config/index.ts';
 import type { DomainMetadata, HostDomain } from './port.ts';
 
 export interface DomainSelection {
@@ -35,7 +36,7 @@ export function isSelected(
 function matchesAny(domain: Selectable, ways: Omit<DomainSelection, 'except' | 'all'>): boolean {
   const { names = [], uuids = [], metadata = [] } = ways;
   return (
-    names.some((pattern) => matches(domain.name, pattern)) ||
+    names.some((pattern) => matchesPattern(domain.name, pattern)) ||
     (domain.uuid !== undefined && uuids.includes(domain.uuid)) ||
     metadata.some((pattern) => domain.metadata.some((element) => matchesElement(element, pattern)))
   );
@@ -45,34 +46,9 @@ function matchesElement(element: DomainMetadata, pattern: MetadataPattern): bool
   const { namespace, name, text, attributes = {} } = pattern;
   if (element.namespace !== namespace) return false;
   if (name !== undefined && element.name !== name) return false;
-  if (text !== undefined && !matches(element.text, text)) return false;
+  if (text !== undefined && !matchesPattern(element.text, text)) return false;
   return Object.entries(attributes).every(([key, wanted]) => {
     const value = Object.hasOwn(element.attributes, key) ? element.attributes[key] : undefined;
-    return value !== undefined && matches(value, wanted);
+    return value !== undefined && matchesPattern(value, wanted);
   });
-}
-
-/**
- * Step by step and not as a regular expression, whose time could explode: on a mismatch only the last `*` takes
- * one character more.
- */
-export function matches(text: string, pattern: string): boolean {
-  const [characters, wanted] = [[...text], [...pattern]];
-  let [at, next] = [0, 0];
-  let star: { readonly next: number; at: number } | undefined;
-  while (at < characters.length) {
-    if (wanted[next] === '*') {
-      star = { next: next + 1, at };
-      next += 1;
-    } else if (wanted[next] === '?' || wanted[next] === characters[at]) {
-      at += 1;
-      next += 1;
-    } else {
-      if (star === undefined) return false;
-      star.at += 1;
-      at = star.at;
-      next = star.next;
-    }
-  }
-  return wanted.slice(next).every((character) => character === '*');
 }

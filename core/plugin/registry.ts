@@ -188,6 +188,8 @@ export class PluginRegistry {
 
   /** Closes every plugin, also when closing one fails; that error is thrown in the end. */
   async close(): Promise<void> {
+    // What is being set up would be left running.
+    await this.turn;
     const instances = new Set([...this.live].flatMap(({ ready }) => ready.filter(isKind('detector'))));
     this.live.clear();
     await settle([...this.closing, ...[...instances].map(({ instance }) => instance.close())]);

@@ -2,7 +2,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { GuestPath } from '../../protocol/index.ts';
+import { displayText, GuestPath } from '../../protocol/index.ts';
 import type { Domain } from '../channel/session.ts';
 import { type LiveSettings, settingsFor } from '../config/index.ts';
 import { isReachable } from '../hypervisor/port.ts';
@@ -230,7 +230,7 @@ export class DaemonOperations implements Operations {
     if (isReachable(domain)) return domain;
     throw new OperationError(
       'not-connected',
-      `${domain.name} has no channel at the moment: start it (lazaret vm start), or attach one (lazaret vm attach)`,
+      `${displayText(domain.name)} has no channel at the moment: start it (lazaret vm start), or attach one (lazaret vm attach)`,
     );
   }
 
@@ -250,7 +250,7 @@ export class DaemonOperations implements Operations {
     if (control) return { id, control };
     throw new OperationError(
       'not-supported',
-      `${name} is known by its socket only: use what it was started with`,
+      `${displayText(name)} is known by its socket only: use what it was started with`,
     );
   }
 

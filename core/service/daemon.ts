@@ -4,7 +4,7 @@
  */
 import type { Logger } from '../api/index.ts';
 import { type Settings, settingsFor } from '../config/index.ts';
-import { Outbox } from '../events/outbox/outbox.ts';
+import { Outbox, type OutboxOptions } from '../events/outbox/outbox.ts';
 import type { DomainChange } from '../hypervisor/port.ts';
 import type { ScanReport } from '../scan/report.ts';
 import type { HostServices, ServiceOptions } from '../services.ts';
@@ -12,12 +12,13 @@ import { ActiveThreats } from './active-threats.ts';
 import { apiOptions } from './api-options.ts';
 import { serveApi } from './api-thread/serve-api.ts';
 import { DaemonOperations } from './daemon-operations.ts';
+import { OperationError } from './error.ts';
 import { EventFeed } from './event-feed.ts';
 import { Guests } from './guests.ts';
 import { healthOf } from './health.ts';
 import { Meter } from './meter.ts';
 import { outletsOf } from './outlets.ts';
-import { type Part, Parts } from './parts.ts';
+import { differs, type Part, Parts } from './parts.ts';
 import { grantDiffers, needsRestart } from './reload.ts';
 import type { ScanJob } from './scan-job.ts';
 import { ScanJobs } from './scan-jobs.ts';
@@ -61,7 +62,7 @@ export class Daemon implements AsyncDisposable {
 
   /** Rejects with CodedError, and then leaves nothing running. */
   static async start(start: DaemonStart): Promise<Daemon> {
-    const feed = new EventFeed();
+    const feed = new EventFeed(start.logger);
     let daemon: Daemon | undefined;
     const engine = await start.startEngine(start.settings, {
       events: feed,
@@ -138,9 +139,11 @@ export class Daemon implements AsyncDisposable {
     this.stopping.abort();
     await this.turn;
     this.triggers[Symbol.dispose]();
-    await this.jobs.close();
-    await this.parts[Symbol.asyncDispose]();
-    await this.engine.close();
+    // The last one first, and all of them whatever becomes of one.
+    await using stop = new AsyncDisposableStack();
+    stop.defer(() => this.engine.close());
+    stop.use(this.parts);
+    stop.defer(() => this.jobs.close());
   }
 
   private async run(): Promise<void> {
@@ -155,17 +158,14 @@ export class Daemon implements AsyncDisposable {
       name: 'what sends events',
       keys: ['events'],
       start: async ({ state, events }) => {
-        const outlets = outletsOf(events);
-        const outbox = new Outbox({
-          directory: state,
-          bytes: events.spool.bytes,
-          outlets,
-          logger: this.start.logger,
-        });
+        const { logger } = this.start;
+        const outbox = new Outbox({ directory: state, logger, ...placesOf(events) });
         outbox.start();
         this.outbox = outbox;
         this.feed.sendTo(outbox);
         return {
+          // Scans that run meanwhile go on: their events are accepted all the time.
+          change: (changed) => outbox.use(placesOf(changed.events)),
           [Symbol.asyncDispose]: async () => {
             this.feed.sendTo(undefined);
             this.outbox = undefined;
@@ -213,13 +213,15 @@ export class Daemon implements AsyncDisposable {
     if (kind === 'reverted') this.triggers.reverted(domain.id);
   }
 
-  private scanEnded(job: ScanJob, report: ScanReport | undefined): void {
+  private async scanEnded(job: ScanJob, report: ScanReport | undefined): Promise<void> {
     this.meter.scanEnded(job);
-    if (report) void this.threats.answer(report);
+    if (report) await this.threats.answer(report);
   }
 
   private async takeUp(): Promise<ReloadView> {
     const { load, logger, onReload } = this.start;
+    if (this.stopping.signal.aborted)
+      throw new OperationError('shutting-down', 'the service is being stopped: nothing is taken up any more');
     const before = this.engine.settings.current;
     const { settings, files } = await load();
     await this.parts.change(before, settings);
@@ -242,11 +244,18 @@ export class Daemon implements AsyncDisposable {
 
   /** A guest that would be granted something else now gets a new session, unless it is being scanned: then after that. */
   private async renewGrants(before: Settings, now: Settings): Promise<void> {
+    const needsMayDiffer = differs(['plugins'], before, now);
     for (const watch of this.guests.list()) {
       this.triggers.enter(watch.domain);
-      if (!grantDiffers(settingsFor(before, watch.domain), settingsFor(now, watch.domain))) continue;
+      const [was, is] = [settingsFor(before, watch.domain), settingsFor(now, watch.domain)];
+      if (!needsMayDiffer && !grantDiffers(was, is)) continue;
       const busy = this.jobs.ofVm(watch.domain.id).map(({ ended }) => ended);
       void Promise.all(busy).then(() => watch.renew());
     }
   }
 }
+
+const placesOf = (events: Settings['events']): Pick<OutboxOptions, 'outlets' | 'bytes'> => ({
+  outlets: outletsOf(events),
+  bytes: events.spool.bytes,
+});

@@ -2,10 +2,8 @@
  * One guest of the service: connected whenever it can be, for as long as it can be. A guest that is off, silent or
  * hostile is tried again at longer and longer intervals, and at once when its hypervisor tells of a change.
  */
-import { setTimeout as delay } from 'node:timers/promises';
 import { displayText } from '../../protocol/index.ts';
 import type { Logger } from '../api/index.ts';
-import { ChannelError } from '../channel/error.ts';
 import { describeError } from '../error.ts';
 import { type HostDomain, isReachable, type ReachableDomain } from '../hypervisor/port.ts';
 import type { SessionPool } from '../session-pool.ts';
@@ -14,19 +12,30 @@ import type { ConnectionView } from './views.ts';
 
 /** Until the next try, in milliseconds: at first, and at most. A guest that we may not connect to needs a person. */
 const BACKOFF = { first: 1_000, most: 60_000 } as const;
+/** A session that lasted so long was a good one. One that breaks sooner, again and again, is waited for as a failure is. */
+const GOOD_SESSION_MS = 60_000;
 /** Refusals that no waiting mends. */
 const REFUSALS: ReadonlySet<string> = new Set([
   'key-changed',
   'identity-mismatch',
   'login-failed',
   'not-enrolled',
+  'token-used',
+  'token-expired',
+  'token-foreign',
+  'token-unknown',
 ]);
+
+/** What is no trouble by itself: a guest that has no agent, or a session that was given up on purpose. */
+const LEVELS: Readonly<Record<string, 'debug' | 'info'>> = { 'no-agent': 'info', cancelled: 'debug' };
 
 export interface GuestWatchParts {
   readonly sessions: Pick<SessionPool, 'acquire' | 'drop'>;
-  /** Lets so many guests connect at once. */
-  readonly gate: <T>(signal: AbortSignal, work: () => Promise<T>) => Promise<T>;
+  /** Lets so many guests connect at once: `again` where it failed before, so that such guests hold up each other alone. */
+  readonly gate: <T>(again: boolean, signal: AbortSignal, work: () => Promise<T>) => Promise<T>;
   readonly clock: () => number;
+  /** Calls once, after so many milliseconds, unless what it returns was called before. */
+  readonly setTimer?: (run: () => void, milliseconds: number) => () => void;
   readonly logger: Logger;
   /** From 0 to below 1: guests that went away together do not come back in step. */
   readonly random?: () => number;
@@ -44,6 +53,8 @@ export class GuestWatch {
   private readonly stop = new AbortController();
   private change = Promise.withResolvers<void>();
   private failures = 0;
+  /** What was logged since the last good session: a guest does not fill the log by coming and going. */
+  private readonly said = new Set<string>();
   #domain: HostDomain;
   #connection: Connection;
 
@@ -66,7 +77,7 @@ export class GuestWatch {
   update(domain: HostDomain): void {
     const before = this.#domain;
     this.#domain = domain;
-    if (before.generation !== domain.generation) void this.parts.sessions.drop(domain.id);
+    if (before.generation !== domain.generation) void this.drop();
     if (isChanged(before, domain)) this.tryNow();
   }
 
@@ -78,7 +89,7 @@ export class GuestWatch {
 
   /** Ends the session; a new one, with what is granted now, follows. */
   async renew(): Promise<void> {
-    await this.parts.sessions.drop(this.#domain.id);
+    await this.drop();
     this.tryNow();
   }
 
@@ -98,24 +109,39 @@ export class GuestWatch {
         if (signal.aborted) return;
         await this.pause();
       } else {
-        this.become('waiting');
+        this.waitFor(domain);
         await this.change.promise;
       }
     }
   }
 
+  /** Whoever works in a session that cannot be closed well is told so there. */
+  private async drop(): Promise<void> {
+    const { id } = this.#domain;
+    await this.parts.sessions.drop(id).catch((error: unknown) => this.tell('debug', error));
+  }
+
+  /** Until its hypervisor tells of a change. */
+  private waitFor({ fault }: HostDomain): void {
+    if (fault === undefined) this.become('waiting');
+    else this.fail(fault);
+  }
+
   /** Until the session is over. Does not reject. */
   private async connect(domain: ReachableDomain): Promise<void> {
-    const { sessions, gate, onConnected } = this.parts;
+    const { sessions, gate, clock, logger, onConnected } = this.parts;
     const { signal } = this.stop;
     this.become('connecting', this.#connection.error);
     try {
-      await using access = await gate(signal, () => sessions.acquire(domain, signal));
-      this.failures = 0;
+      const again = this.failures > 0;
+      await using access = await gate(again, signal, () => sessions.acquire(domain, signal));
+      const since = clock();
       this.become('connected');
-      this.parts.logger.info(`${displayText(domain.name)} is connected`, { vm: domain.id });
+      if (this.isNews('connected'))
+        logger.info(`${displayText(domain.name)} is connected`, { vm: domain.id });
       onConnected(domain, access);
-      const error = await Promise.race([access.guest.session.ended, aborted(signal)]);
+      const error = await endOf(access.guest.session.ended, signal);
+      if (clock() - since >= GOOD_SESSION_MS) this.forgive();
       this.become('waiting');
       if (error) this.fail(error);
     } catch (error) {
@@ -127,24 +153,33 @@ export class GuestWatch {
     if (this.stop.signal.aborted) return;
     this.failures += 1;
     const described = describeError(error);
-    const isKnown = this.#connection.error?.code === described.code;
     this.become(REFUSALS.has(described.code) ? 'refused' : 'waiting', described);
-    if (isKnown) return;
-    const log = error instanceof ChannelError && error.code === 'no-agent' ? 'info' : 'warn';
-    this.parts.logger[log](`${displayText(this.#domain.name)} is not connected: ${described.message}`, {
-      vm: this.#domain.id,
-      code: described.code,
-    });
+    if (this.isNews(described.code)) this.tell(LEVELS[described.code] ?? 'warn', error);
+  }
+
+  private isNews(what: string): boolean {
+    return this.said.size < this.said.add(what).size;
+  }
+
+  private tell(level: 'debug' | 'info' | 'warn', error: unknown): void {
+    const { code, message } = describeError(error);
+    const { id, name } = this.#domain;
+    this.parts.logger[level](`${displayText(name)} is not connected: ${message}`, { vm: id, code });
+  }
+
+  private forgive(): void {
+    this.failures = 0;
+    this.said.clear();
   }
 
   /** Before the next try, or until something changes. */
   private async pause(): Promise<void> {
-    const { random = Math.random } = this.parts;
+    const { random = Math.random, setTimer = onTimeout } = this.parts;
     const most = Math.min(BACKOFF.most, BACKOFF.first * 2 ** Math.max(0, this.failures - 1));
-    const waiting = new AbortController();
-    const time = delay(most * (0.5 + random() / 2), undefined, { signal: waiting.signal, ref: false });
-    await Promise.race([time.catch(() => undefined), this.change.promise]);
-    waiting.abort();
+    const { promise, resolve } = this.change;
+    const cancel = setTimer(resolve, most * (0.5 + random() / 2));
+    await promise;
+    cancel();
   }
 
   private become(state: Connection['state'], error?: ConnectionView['error']): void {
@@ -163,11 +198,23 @@ const isChanged = (one: HostDomain, other: HostDomain): boolean =>
   one.socket !== other.socket ||
   one.state !== other.state ||
   one.port !== other.port ||
+  one.fault?.code !== other.fault?.code ||
   one.generation !== other.generation;
 
-function aborted(signal: AbortSignal): Promise<undefined> {
+/** What ended a session, or undefined when we do; leaves nothing behind on the signal, which outlives many sessions. */
+async function endOf(ended: Promise<Error | undefined>, signal: AbortSignal): Promise<Error | undefined> {
+  if (signal.aborted) return undefined;
   const { promise, resolve } = Promise.withResolvers<undefined>();
-  if (signal.aborted) resolve(undefined);
-  else signal.addEventListener('abort', () => resolve(undefined), { once: true });
-  return promise;
+  const onAbort = () => resolve(undefined);
+  signal.addEventListener('abort', onAbort);
+  try {
+    return await Promise.race([ended, promise]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
+}
+
+function onTimeout(run: () => void, milliseconds: number): () => void {
+  const timer = setTimeout(run, milliseconds).unref();
+  return () => clearTimeout(timer);
 }

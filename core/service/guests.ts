@@ -37,10 +37,10 @@ export interface GuestsParts extends Omit<GuestWatchParts, 'gate'> {
 
 export class Guests implements AsyncDisposable {
   private readonly parts: GuestsParts;
-  private readonly watches = new Map<string, { readonly watch: GuestWatch; source: GuestSource }>();
+  private readonly watches = new Map<string, { readonly watch: GuestWatch; readonly source: GuestSource }>();
   private readonly listeners: Disposable[] = [];
   private readonly sources: GuestSource[] = [];
-  private readonly places = new Turns(CONNECTING_AT_ONCE);
+  private readonly places = { first: new Turns(CONNECTING_AT_ONCE), again: new Turns(CONNECTING_AT_ONCE) };
 
   constructor(parts: GuestsParts) {
     this.parts = parts;
@@ -107,33 +107,21 @@ export class Guests implements AsyncDisposable {
     return source;
   }
 
-  /** Asks all sources again: what is selected may have changed. */
-  async refresh(): Promise<void> {
-    const all = await Promise.all(
-      this.sources.map((source) => source.port.listDomains().catch(() => undefined)),
-    );
-    for (const [index, domains] of all.entries()) {
-      const source = this.sources[index];
-      if (source) for (const domain of domains ?? []) this.meet(source, domain);
-    }
-    for (const [id, { watch, source }] of this.watches) {
-      if (!source.isSelected(watch.domain)) this.forget(id);
-    }
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([...this.sources].map((source) => this.remove(source)));
   }
 
   private follow(source: GuestSource, { domain, kind }: DomainChange): void {
-    if (kind === 'undefined') this.forget(domain.id);
-    else this.meet(source, domain, kind);
+    if (kind !== 'undefined') this.meet(source, domain, kind);
+    else if (this.watches.get(domain.id)?.source === source) this.forget(domain.id);
   }
 
   private meet(source: GuestSource, domain: HostDomain, kind: DomainChange['kind'] = 'redefined'): void {
     const known = this.watches.get(domain.id);
+    // A guest that two sources name is looked after by the one that named it first.
+    if (known && known.source !== source) return;
     if (!source.isSelected(domain)) {
-      if (known?.source === source) this.forget(domain.id);
+      this.forget(domain.id);
       return;
     }
     if (known) known.watch.update(domain);
@@ -142,12 +130,13 @@ export class Guests implements AsyncDisposable {
   }
 
   private watchParts(): GuestWatchParts {
-    const gate = async <T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> => {
-      if (!(await this.places.enter({}, signal))) throw signal.reason;
+    const gate: GuestWatchParts['gate'] = async (again, signal, work) => {
+      const places = this.places[again ? 'again' : 'first'];
+      if (!(await places.enter({}, signal))) throw signal.reason;
       try {
         return await work();
       } finally {
-        this.places.leave();
+        places.leave();
       }
     };
     return { ...this.parts, gate };

@@ -1,6 +1,7 @@
 /** Takes the service's measurements: what happened is counted, how things stand is asked for when somebody reads. */
 import type { Logger } from '../api/index.ts';
 import type { ClosedAction } from '../control/execute.ts';
+import { describeError } from '../error.ts';
 import type { OutboxStatus } from '../events/outbox/outbox.ts';
 import type { HostServices } from '../services.ts';
 import type { Guests } from './guests.ts';
@@ -22,9 +23,11 @@ const NO_EVENTS: OutboxStatus = { events: 0, bytes: 0, limit: 0, rejected: 0, si
 export class Meter {
   readonly metrics: Metrics;
   private readonly parts: MeterParts;
+  /** Metrics whose failing was said. */
+  private readonly failing = new Set<string>();
 
   constructor(parts: MeterParts) {
-    const { engine, jobs, events, logger } = parts;
+    const { engine, jobs, events } = parts;
     this.parts = parts;
     this.metrics = new Metrics({
       sources: {
@@ -39,7 +42,7 @@ export class Meter {
             expiresAt: Date.parse(active.expires),
           })),
       },
-      failed: (metric, error) => logger.warn(`the metric ${metric} cannot be told: ${String(error)}`),
+      failed: (metric, error) => this.failed(metric, error),
     });
   }
 
@@ -58,6 +61,14 @@ export class Meter {
   answered(route: string, status: number, durationMs: number): void {
     const [method = 'none', path = 'none'] = route.split(' ');
     this.metrics.requestAnswered({ method, route: path, status, durationMs });
+  }
+
+  /** Once for each: it is asked for every few seconds. */
+  private failed(metric: string, error: unknown): void {
+    if (this.failing.has(metric)) return;
+    this.failing.add(metric);
+    const { code, message } = describeError(error);
+    this.parts.logger.warn(`the metric ${metric} cannot be told: ${message}`, { code });
   }
 
   private *vms() {

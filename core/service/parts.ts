@@ -12,12 +12,18 @@ export interface Part {
   /** What it depends on. */
   readonly keys: readonly (keyof Settings)[];
   /** Rejects with CodedError, and then leaves nothing behind. */
-  start(settings: Settings): Promise<AsyncDisposable>;
+  start(settings: Settings): Promise<StartedPart>;
+}
+
+export interface StartedPart extends AsyncDisposable {
+  /** Where it need not be stopped to take other settings. Rejects with CodedError; called once more with the old ones then. */
+  change?(settings: Settings): Promise<void>;
 }
 
 interface Running {
   readonly part: Part;
-  current: AsyncDisposable;
+  /** Undefined while it could not be started. */
+  current: StartedPart | undefined;
 }
 
 export class Parts implements AsyncDisposable {
@@ -35,7 +41,9 @@ export class Parts implements AsyncDisposable {
 
   /** Rejects with the error of the part that cannot be started; all are as they were then. */
   async change(from: Settings, to: Settings): Promise<void> {
-    const concerned = this.running.filter(({ part }) => differs(part.keys, from, to));
+    const concerned = this.running.filter(
+      ({ part, current }) => current === undefined || differs(part.keys, from, to),
+    );
     const changed: Running[] = [];
     try {
       for (const running of concerned) {
@@ -49,14 +57,15 @@ export class Parts implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const { current } of this.running.splice(0).reverse()) await current[Symbol.asyncDispose]();
+    await using all = new AsyncDisposableStack();
+    for (const { current } of this.running.splice(0)) all.use(current);
   }
 
+  /** A part that took the new settings while it ran goes on with what it has when it cannot take the old ones. */
   private async goBack(running: Running, settings: Settings): Promise<void> {
     try {
       await restart(running, settings);
     } catch (error) {
-      running.current = nothing;
       const message = error instanceof Error ? error.message : String(error);
       this.logger.warn(
         `${running.part.name} cannot be started any more, with the old configuration either: ${displayText(message)}`,
@@ -65,12 +74,11 @@ export class Parts implements AsyncDisposable {
   }
 }
 
-const nothing: AsyncDisposable = { [Symbol.asyncDispose]: () => Promise.resolve() };
-
 async function restart(running: Running, settings: Settings): Promise<void> {
   const before = running.current;
-  running.current = nothing;
-  await before[Symbol.asyncDispose]();
+  if (before?.change) return before.change(settings);
+  running.current = undefined;
+  await before?.[Symbol.asyncDispose]();
   running.current = await running.part.start(settings);
 }
 

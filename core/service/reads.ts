@@ -38,12 +38,13 @@ export class Reads {
     const { records } = this.parts;
     const id = vm === undefined ? undefined : await this.idOf(vm);
     const now = await this.parts.scans();
-    const filter = { ...(id !== undefined && { vm: id }), ...(state !== undefined && { state }) };
-    const page = records.scans.page(filter, query);
     const isWanted = (view: ScanView): boolean =>
       (id === undefined || view.vm.id === id) && (state === undefined || view.state === state);
     const unrecorded = now.filter((view) => isWanted(view) && records.scans.find(view.id) === undefined);
     const first = query.before === undefined ? unrecorded.slice(0, query.limit) : [];
+    const filter = { ...(id !== undefined && { vm: id }), ...(state !== undefined && { state }) };
+    // At least one, so that there is a `next` where there is more.
+    const page = records.scans.page(filter, { ...query, limit: Math.max(1, query.limit - first.length) });
     const recorded = page.items.map(
       (record) => now.find((view) => view.id === record.id) ?? this.viewOf(record),
     );

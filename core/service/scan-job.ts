@@ -33,6 +33,7 @@ export class ScanJob {
   private finishedAt: number | undefined;
   private progress: ScanProgress | undefined;
   private report: ScanReport | undefined;
+  private isForgotten = false;
   private summary: ScanReport['scan']['summary'];
   private error: ScanView['error'];
   #state: JobState = 'queued';
@@ -91,6 +92,8 @@ export class ScanJob {
 
   /** What it found is in the records; report and events are for who follows not long after its end. */
   forgetReport(): void {
+    if (this.isForgotten) return;
+    this.isForgotten = true;
     this.report = undefined;
     this.feed = new ScanFeed();
     this.feed.publish(this.ending());

@@ -2,6 +2,7 @@
  * The scans of the service: queued in the order in which they were asked for, one at a time for each guest, as many at
  * once as the engine takes. What comes due for a guest that waits for a scan already is that scan.
  */
+import { displayText } from '../../protocol/index.ts';
 import type { Logger } from '../api/index.ts';
 import type { Domain } from '../channel/session.ts';
 import type { EventSink, OcsfEvent } from '../events/sink.ts';
@@ -19,8 +20,8 @@ export interface ScanJobsParts {
   readonly domainOf: (vm: string) => Domain;
   readonly clock: () => number;
   readonly logger: Logger;
-  /** Called when a scan has ended, whatever it came to. */
-  readonly onEnded?: (job: ScanJob, report: ScanReport | undefined) => void;
+  /** Called when a scan has ended, whatever it came to; the next one of that guest begins when it is done. Must not reject. */
+  readonly onEnded?: (job: ScanJob, report: ScanReport | undefined) => Promise<void>;
 }
 
 export class ScanJobs implements EventSink {
@@ -96,9 +97,10 @@ export class ScanJobs implements EventSink {
     this.forgetOld();
     const { state, error } = job.view();
     const facts = { scan: job.id, vm: vm.id, trigger, ...(error && { code: error.code }) };
-    if (state === 'failed') logger.warn(`the scan of ${vm.name} failed: ${error?.message ?? ''}`, facts);
-    else logger.info(`the scan of ${vm.name} is ${state}`, facts);
-    onEnded?.(job, report);
+    const name = displayText(vm.name);
+    if (state === 'failed') logger.warn(`the scan of ${name} failed: ${error?.message ?? ''}`, facts);
+    else logger.info(`the scan of ${name} is ${state}`, facts);
+    await onEnded?.(job, report);
   }
 
   private forgetOld(): void {

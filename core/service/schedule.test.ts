@@ -2,7 +2,7 @@ import { Cron } from 'croner';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { BlackoutWindow, Day } from './blackout.ts';
-import { afterBlackout, cronFault, nextRun, type Schedule } from './schedule.ts';
+import { afterBlackout, nextRun, type Schedule } from './schedule.ts';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
@@ -335,24 +335,5 @@ describe('any schedule', () => {
       ),
       { numRuns: 200 },
     );
-  });
-});
-
-describe('a cron expression', () => {
-  it.each(['30 3 * * *', '*/15 8-18 * * mon-fri', '0 0 29 2 *', '@daily', '0 0 L * *'])(
-    '%s is one',
-    (text) => {
-      expect(cronFault(text)).toBeUndefined();
-    },
-  );
-
-  it.each([
-    ['', 'requires exactly 5 parts|invalid configuration'],
-    ['at night', 'invalid configuration'],
-    ['0 30 3 * * *', 'requires exactly 5 parts'],
-    ['61 * * * *', 'Invalid value for minute'],
-    ['0 0 31 2 *', 'never comes due'],
-  ])('%s is none, and it says why', (text, why) => {
-    expect(cronFault(text)).toMatch(new RegExp(why));
   });
 });

@@ -6,6 +6,7 @@
  */
 import { createHash } from 'node:crypto';
 import { Cron } from 'croner';
+import { CRON_OPTIONS } from '../config/index.ts';
 import { Blackout, type BlackoutWindow, type Span } from './blackout.ts';
 
 export interface Schedule {
@@ -28,26 +29,16 @@ const plans = new WeakMap<Schedule, Plan>();
  * throws what croner or Temporal throw for one that cannot be read.
  */
 export function nextRun(vmId: string, schedule: Schedule, after: Date): Date | undefined {
-  return dateOf(planOf(schedule)?.next(shareOf(vmId), after.getTime()));
+  return dateOf(planOf(schedule).next(shareOf(vmId), after.getTime()));
 }
 
 /** The instant itself, or when a VM may run that was held back by a blackout then; undefined when that never ends. */
 export function afterBlackout(vmId: string, schedule: Schedule, at: Date): Date | undefined {
-  const plan = planOf(schedule);
-  return plan ? dateOf(plan.released(shareOf(vmId), at.getTime())) : at;
-}
-
-/** What is wrong with a cron expression, or undefined. */
-export function cronFault(text: string): string | undefined {
-  try {
-    return cronOf(text, 'UTC').nextRun() ? undefined : 'it never comes due';
-  } catch (error) {
-    return error instanceof Error ? error.message.replace(/^CronPattern: /, '') : String(error);
-  }
+  return dateOf(planOf(schedule).released(shareOf(vmId), at.getTime()));
 }
 
 const cronOf = (text: string, timezone: string): Cron =>
-  new Cron(text, { mode: '5-part', timezone, paused: true, fixedTimeRule: 'no-wildcard' });
+  new Cron(text, { ...CRON_OPTIONS, timezone, paused: true });
 
 const dateOf = (at = NEVER): Date | undefined => (at === NEVER ? undefined : new Date(at));
 
@@ -56,21 +47,20 @@ function shareOf(vmId: string): number {
   return createHash('sha256').update(vmId).digest().readUIntBE(0, 6) / 2 ** 48;
 }
 
-function planOf(schedule: Schedule): Plan | undefined {
-  if (schedule.cron === undefined) return undefined;
-  const plan = plans.get(schedule) ?? new Plan(schedule.cron, schedule);
+function planOf(schedule: Schedule): Plan {
+  const plan = plans.get(schedule) ?? new Plan(schedule);
   plans.set(schedule, plan);
   return plan;
 }
 
 /** Instants are milliseconds since 1970. A VM's base times are those of cron and its jitter. */
 class Plan {
-  private readonly cron: Cron;
+  private readonly cron: Cron | undefined;
   private readonly jitter: number;
   private readonly blackout: Blackout;
 
-  constructor(cron: string, { timezone = 'UTC', jitter, blackout }: Schedule) {
-    this.cron = cronOf(cron, timezone);
+  constructor({ cron, timezone = 'UTC', jitter, blackout }: Schedule) {
+    this.cron = cron === undefined ? undefined : cronOf(cron, timezone);
     this.jitter = jitter;
     this.blackout = new Blackout(blackout, timezone);
   }
@@ -110,7 +100,7 @@ class Plan {
   /** The first base time that is not before an instant. */
   private baseFrom(from: number, delay: number): number {
     if (!Number.isFinite(from)) return NEVER;
-    const due = this.cron.nextRun(new Date(from - delay - 1));
+    const due = this.cron?.nextRun(new Date(from - delay - 1));
     return due ? due.getTime() + delay : NEVER;
   }
 }

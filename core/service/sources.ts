@@ -62,9 +62,15 @@ class DetachingControl {
       this.detached.delete(id);
       return driver.attach(id);
     };
-    const detach: GuestControl['detach'] = (id) => {
+    const detach: GuestControl['detach'] = async (id) => {
+      const before = this.detached.has(id);
       this.detached.add(id);
-      return driver.detach(id);
+      try {
+        return await driver.detach(id);
+      } catch (error) {
+        if (!before) this.detached.delete(id);
+        throw error;
+      }
     };
     this.verbs = {
       attach,

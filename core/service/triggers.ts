@@ -13,14 +13,17 @@ import type { VmName } from './views.ts';
 
 /** A guest whose agent comes and goes is not scanned each time. */
 const LEAST_BETWEEN_CONNECTS_MS = 60_000;
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
 const WHOLE_GUEST = [GuestPath.of('/')];
 
 export interface TriggersParts {
   readonly settings: LiveSettings;
   readonly guests: () => Pick<Guests, 'list'>;
-  readonly jobs: Pick<ScanJobs, 'begin' | 'ofVm'>;
+  readonly jobs: Pick<ScanJobs, 'begin'>;
   readonly records: Pick<Records, 'scans'>;
   readonly clock: () => number;
+  /** Calls once, after so many milliseconds, unless what it returns was called before. */
+  readonly setTimer?: (run: () => void, milliseconds: number) => () => void;
 }
 
 export class Triggers implements Disposable {
@@ -28,24 +31,33 @@ export class Triggers implements Disposable {
   private readonly timetable: Timetable;
   /** Came due while the guest was away, or when policy has none begin: by guest, why. */
   private readonly owed = new Map<string, ScanTrigger>();
-  private readonly waits = new Map<string, NodeJS.Timeout>();
+  /** By guest: what cancels the timer at which the owed scan is looked at again. */
+  private readonly waits = new Map<string, () => void>();
+  /** When the last scan of a guest was begun here, whatever became of it. */
+  private readonly begun = new Map<string, number>();
+  private isStopped = false;
 
   constructor(parts: TriggersParts) {
     this.parts = parts;
-    this.timetable = new Timetable({ clock: parts.clock, onDue: (vm) => this.due(vm, 'schedule') });
+    const { clock, setTimer } = parts;
+    const onDue = (vm: string): void => this.due(vm, 'schedule');
+    this.timetable = new Timetable({ clock, onDue, ...(setTimer && { setTimer }) });
   }
 
   /** A guest is looked after from now on, or its settings are others. */
   enter(vm: VmName): void {
+    if (this.isStopped) return;
     const last = this.parts.records.scans.lastOf(vm.id);
     this.timetable.set(vm.id, this.scheduleOf(vm), last && new Date(last.startedAt));
+    // What other settings postponed may begin now.
+    if (this.waits.has(vm.id)) this.settle(vm.id);
   }
 
   leave(vm: string): void {
     this.timetable.delete(vm);
     this.owed.delete(vm);
-    clearTimeout(this.waits.get(vm));
-    this.waits.delete(vm);
+    this.begun.delete(vm);
+    this.stopWaiting(vm);
   }
 
   nextScan(vm: string): Date | undefined {
@@ -53,15 +65,15 @@ export class Triggers implements Disposable {
   }
 
   connected(vm: VmName): void {
+    if (this.isStopped) return;
     const { onFirstSight, onConnect } = this.scheduleOf(vm);
     const last = this.parts.records.scans.lastOf(vm.id);
     const owed = this.owed.get(vm.id);
+    if (owed && this.waits.has(vm.id)) return;
     if (owed) this.begin(vm, owed);
     else if (last === undefined) {
-      if (onFirstSight) this.begin(vm, 'first-sight');
-    } else if (onConnect && this.parts.clock() - last.startedAt > LEAST_BETWEEN_CONNECTS_MS) {
-      this.begin(vm, 'connect');
-    }
+      if (onFirstSight) this.beginNotAgain(vm, 'first-sight');
+    } else if (onConnect) this.beginNotAgain(vm, 'connect', last.startedAt);
   }
 
   /** What was removed is back: a guest that was scanned is scanned again as soon as it answers. */
@@ -78,18 +90,31 @@ export class Triggers implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.isStopped = true;
     this.timetable.stop();
-    for (const timer of this.waits.values()) clearTimeout(timer);
+    for (const id of [...this.waits.keys()]) this.stopWaiting(id);
   }
 
-  /** Now, or as soon as the guest is there. */
+  /** Now, or as soon as the guest is there; after it was reverted, when it is there anew. */
   private due(id: string, trigger: ScanTrigger): void {
-    const watch = this.parts
-      .guests()
-      .list()
-      .find(({ domain }) => domain.id === id);
-    if (watch?.connection.state === 'connected' && trigger !== 'reverted') this.begin(watch.domain, trigger);
-    else this.owed.set(id, trigger);
+    if (this.isStopped) return;
+    this.owed.set(id, trigger);
+    if (trigger !== 'reverted') this.settle(id);
+  }
+
+  /** Begins what is owed, if the guest is there. */
+  private settle(id: string): void {
+    const watches = this.parts.guests().list();
+    const watch = watches.find(({ domain }) => domain.id === id);
+    const owed = this.owed.get(id);
+    if (owed !== undefined && watch?.connection.state === 'connected') this.begin(watch.domain, owed);
+  }
+
+  /** Not soon after the scan before: whose scans fail again and again, by its coming and going, takes nobody's turn. */
+  private beginNotAgain(vm: VmName, trigger: ScanTrigger, last = Number.NEGATIVE_INFINITY): void {
+    const since = this.parts.clock() - Math.max(last, this.begun.get(vm.id) ?? last);
+    if (since < 0 || since > LEAST_BETWEEN_CONNECTS_MS) this.begin(vm, trigger);
+    else this.postpone(vm, trigger, LEAST_BETWEEN_CONNECTS_MS - since);
   }
 
   /** Unless policy has none begin now: then thereafter. */
@@ -98,11 +123,13 @@ export class Triggers implements Disposable {
     const now = new Date(clock());
     const allowed = afterBlackout(vm.id, this.scheduleOf(vm), now);
     if (allowed === undefined || allowed > now) {
-      this.owed.set(vm.id, trigger);
-      if (allowed) this.wait(vm, allowed.getTime() - now.getTime());
+      const milliseconds = allowed ? allowed.getTime() - now.getTime() : LONGEST_TIMER_MS;
+      this.postpone(vm, trigger, milliseconds);
       return;
     }
     this.owed.delete(vm.id);
+    this.stopWaiting(vm.id);
+    this.begun.set(vm.id, now.getTime());
     const { mode } = settingsFor(settings.current, vm).policy;
     jobs.begin({
       vm: { id: vm.id, name: vm.name },
@@ -114,17 +141,20 @@ export class Triggers implements Disposable {
     });
   }
 
-  private wait(vm: VmName, milliseconds: number): void {
-    clearTimeout(this.waits.get(vm.id));
-    const timer = setTimeout(
-      () => {
-        this.waits.delete(vm.id);
-        const owed = this.owed.get(vm.id);
-        if (owed) this.due(vm.id, owed);
-      },
-      Math.min(milliseconds, LONGEST_TIMER_MS),
-    );
-    this.waits.set(vm.id, timer.unref());
+  private postpone({ id }: VmName, trigger: ScanTrigger, milliseconds: number): void {
+    const { setTimer = onTimeout } = this.parts;
+    this.owed.set(id, trigger);
+    this.stopWaiting(id);
+    const look = (): void => {
+      this.waits.delete(id);
+      this.settle(id);
+    };
+    this.waits.set(id, setTimer(look, Math.min(milliseconds, LONGEST_TIMER_MS)));
+  }
+
+  private stopWaiting(id: string): void {
+    this.waits.get(id)?.();
+    this.waits.delete(id);
   }
 
   private scheduleOf(vm: VmName): Schedule {
@@ -132,4 +162,7 @@ export class Triggers implements Disposable {
   }
 }
 
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
+function onTimeout(run: () => void, milliseconds: number): () => void {
+  const timer = setTimeout(run, milliseconds).unref();
+  return () => clearTimeout(timer);
+}

@@ -5,6 +5,7 @@
  */
 import type { Logger } from '../../api/index.ts';
 import { EventError } from '../../error.ts';
+import { isOfAction } from '../of-action.ts';
 import type { EventRoom, EventSink, OcsfEvent } from '../sink.ts';
 import { type DeliveryClock, systemClock } from './clock.ts';
 import { Delivery, type SinkStatus } from './delivery.ts';
@@ -37,8 +38,6 @@ interface Waiting extends PromiseWithResolvers<void> {
   readonly event: NewEvent;
 }
 
-/** OCSF's category of remediations: what was done in a guest. */
-const REMEDIATION = 7;
 const LARGEST_RESERVE = 2 ** 20;
 
 export class Outbox implements EventSink, EventRoom {
@@ -176,8 +175,7 @@ export class Outbox implements EventSink, EventRoom {
   }
 
   private limitFor(event: OcsfEvent): number {
-    const ofAction = Math.floor(event.class_uid / 1000) === REMEDIATION;
-    return ofAction ? this.limit : this.limit - this.reserve;
+    return isOfAction(event) ? this.limit : this.limit - this.reserve;
   }
 
   private whyFull(): string {
