@@ -59,8 +59,7 @@ export class Exchange {
     stream.on('error', () => this.change());
     stream.on('close', () => {
       signal?.removeEventListener('abort', abort);
-      clearTimeout(this.timer);
-      this.timer = undefined;
+      this.stopTimer();
       this.change(() => this.settleClosed());
     });
   }
@@ -197,7 +196,10 @@ export class Exchange {
     if (this.complete || this.failure) return;
     if (this.link.over) {
       // Its reason may come only after the streams have closed.
-      void this.link.ended.then(() => this.change());
+      void this.link.ended.then(() => {
+        this.stopTimer();
+        this.change();
+      });
       return;
     }
     this.failure = new ChannelError(
@@ -243,6 +245,12 @@ export class Exchange {
     this.timerDue = this.deadline;
     const left = Math.ceil(this.deadline - performance.now());
     this.timer = setTimeout(() => this.onTimer(), left);
+  }
+
+  /** Nothing is late any more; a timer that is left would keep this process from ending. */
+  private stopTimer(): void {
+    clearTimeout(this.timer);
+    this.timer = undefined;
   }
 
   private onTimer(): void {

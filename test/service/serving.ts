@@ -62,6 +62,11 @@ export class Serving implements AsyncDisposable {
     await this.until(`to say ${words}`, async () => words.test(this.log));
   }
 
+  get pid(): number | undefined {
+    return this.child.pid;
+  }
+
+  /** Its log. */
   get words(): string {
     return this.log;
   }
