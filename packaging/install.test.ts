@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import {
   appendFileSync,
+  copyFileSync,
   existsSync,
   lstatSync,
   mkdirSync,
@@ -35,17 +36,25 @@ describe.runIf(ready)('dpkg', { timeout: 120_000 }, () => {
       env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', DEBIAN_FRONTEND: 'noninteractive', LC_ALL: 'C' },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
-  const install = (deb: string): string => {
-    execFileSync('cp', [deb, at('package.deb')]);
-    return inside('dpkg', '--install', '--force-unsafe-io', '--force-confold', '/package.deb');
+  const install = (...debs: string[]): string => {
+    const names = debs.map((_, index) => `/package-${index}.deb`);
+    debs.forEach((deb, index) => {
+      copyFileSync(deb, at(`package-${index}.deb`));
+    });
+    return inside('dpkg', '--install', '--force-unsafe-io', '--force-confold', ...names);
   };
   const groupsOf = (user: string): string[] => inside('id', '--name', '--groups', user).trim().split(' ');
+
+  const libvirt = (): string => {
+    const rule = entry('usr/share/polkit-1/rules.d/60-libvirt.rules', '');
+    return standIn(directory, 'libvirt-daemon-system', [rule], 'groupadd --system libvirt-qemu\n');
+  };
 
   beforeAll(() => {
     directory = mkdtempSync(join(tmpdir(), 'install-'));
     root = join(directory, 'root');
     execFileSync('cp', ['--archive', debianParts().debian, root]);
-    install(standIn(directory, 'libvirt0', [], ''));
+    install(...['libvirt0', 'procps'].map((name) => standIn(directory, name, [], '')));
   }, 60_000);
   afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
@@ -58,8 +67,7 @@ describe.runIf(ready)('dpkg', { timeout: 120_000 }, () => {
   });
 
   it("lets it into the group of the guests' channels when libvirt is installed later", () => {
-    const rule = entry('usr/share/polkit-1/rules.d/60-libvirt.rules', '');
-    install(standIn(directory, 'libvirt-daemon-system', [rule], 'groupadd --system libvirt-qemu\n'));
+    install(libvirt());
     expect(groupsOf('lazaret')).toEqual(['lazaret', 'libvirt', 'libvirt-qemu']);
   });
 
@@ -81,6 +89,14 @@ describe.runIf(ready)('dpkg', { timeout: 120_000 }, () => {
     expect(text('var/lib/lazaret/vault/held')).toBe('a file of a guest');
   });
 
+  it('lets it into that group when both are installed in one go, and the host is configured first', () => {
+    inside('dpkg', '--purge', 'libvirt-daemon-system');
+    inside('userdel', 'lazaret');
+    inside('groupdel', 'libvirt-qemu');
+    install(host, libvirt());
+    expect(groupsOf('lazaret')).toEqual(['lazaret', 'libvirt', 'libvirt-qemu']);
+  });
+
   it('installs the agent, which starts with its port, and removes all of it', () => {
     install(builtPackage('lazaret-agent'));
     const wants = String.raw`etc/systemd/system/dev-virtio\x2dports-org.lazaret.agent.0.device.wants/lazaret-agent.service`;
@@ -96,7 +112,7 @@ describe.runIf(ready)('dpkg', { timeout: 120_000 }, () => {
 /** A package of that name in place of Debian's, which would come from a mirror with all that it depends on. */
 function standIn(directory: string, name: string, entries: readonly Entry[], postinst: string): string {
   const scripts = join(directory, `${name}-scripts`);
-  mkdirSync(scripts);
+  mkdirSync(scripts, { recursive: true });
   writeFileSync(join(scripts, 'postinst'), `#!/bin/sh\nset -e\n${postinst}`);
   const deb = { name, fields: {}, description: ['a stand-in'] as const, entries, conffiles: [], scripts };
   return buildDeb(deb, { version: '1', debian: '1', epoch: 1_700_000_000 }, directory);

@@ -70,6 +70,12 @@ describe.runIf(need(...debianNeeds()))(
       await guest.portOpen();
       expect(answersIn(await scan('/srv'))).toEqual({ '/srv/www/upload.com': 'reported' });
     });
+
+    it('lets the agent do what it has to, confined as its unit has it', async () => {
+      const report = await engine.scan({ socket: guest.socket, root: '/srv', mode: 'contain' });
+      expect(answersIn(report)).toEqual({ '/srv/www/upload.com': 'contained' });
+      expect(answersIn(await scan('/srv'))).toEqual({});
+    });
   },
 );
 
