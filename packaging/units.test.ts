@@ -76,6 +76,19 @@ describe.runIf(ready)('the unit of the host service', () => {
     expect(status, output).toBe(0);
   });
 
+  it('leaves the engines what bwrap needs to confine them further', () => {
+    const keys = readFileSync(join(UNITS, unit), 'utf8').match(/^[A-Za-z]+(?==)/gm) ?? [];
+    const harmful = [
+      'ProtectKernelTunables',
+      'ProtectKernelLogs',
+      'ProtectHostname',
+      'ProcSubset',
+      'RestrictSUIDSGID',
+    ];
+    expect(keys).toContain('ProtectSystem');
+    expect(keys.filter((key) => harmful.includes(key))).toEqual([]);
+  });
+
   it('would not pass with a key that systemd does not know, without its program, or less confined', () => {
     change(unit, /^PrivateTmp=/m, 'PrivateTemp=');
     expect(verify(unit).output).toContain("Unknown key 'PrivateTemp'");
