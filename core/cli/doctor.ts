@@ -17,6 +17,7 @@ import { EXIT } from './exit.ts';
 import { checkPacks } from './pack-checkup.ts';
 import { checkPlugins } from './plugin-checkup.ts';
 import { type Context, perform, type Run } from './run.ts';
+import { checkGuests, checkLibvirt, findService } from './service-checkup.ts';
 import type { Paint } from './style.ts';
 import { columnsOf, harmless, pad } from './text.ts';
 
@@ -100,7 +101,13 @@ async function packs(settings: Settings): Promise<Check[]> {
 }
 
 async function examine(settings: Settings): Promise<Check[]> {
+  const { service, checks } = await findService(settings);
   const domains = await configuredSockets(settings.vms).listDomains();
+  const guests = service ? checkGuests(service) : Promise.all(domains.map(checkSocket));
+  return [...(await examineHost(settings)), ...checks, ...(await checkLibvirt(settings)), ...(await guests)];
+}
+
+function examineHost(settings: Settings): Promise<Check[]> {
   return Promise.all([
     checkNode(process.versions.node),
     checkSpool(settings.spool),
@@ -108,7 +115,6 @@ async function examine(settings: Settings): Promise<Check[]> {
     checkKvm(),
     checkState(settings.state),
     checkJournal(settings.state),
-    ...domains.map(checkSocket),
   ]);
 }
 
