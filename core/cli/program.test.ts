@@ -1,14 +1,15 @@
 /** Whole command lines, in this process, with an engine that answers as told. */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
 import { z } from 'zod';
 import { cleanReport, finding, report, vm } from '../../test/records.ts';
 import { ChannelError } from '../channel/error.ts';
-import type { Settings } from '../config/index.ts';
+import { defaults, type Settings } from '../config/index.ts';
 import { StoreError } from '../error.ts';
 import type { EventSink } from '../events/sink.ts';
 import type { ScanReport, ScanRequest } from '../scan/report.ts';
@@ -476,6 +477,60 @@ describe('config', () => {
     expect(await lazaret(['config', 'check', '--config', config])).toMatchObject({ code: 78, out: '' });
   });
 
+  const WRITTEN = `state: ${'STATE'}
+policy: {mode: detect, deadlines: {login: 20s}}
+vms:
+  - {name: web-1, socket: /run/web.sock}
+groups:
+  - {name: webs, match: {names: ["web-*"]}, policy: {mode: contain}, budget: {cpuPercent: 20}}
+`;
+  const show = async (...args: readonly string[]) => {
+    const config = await configure(WRITTEN.replace('STATE', join(directory, 'none')));
+    return lazaret(['config', 'show', ...args, '--config', config]);
+  };
+
+  it('is shown as the files have it, with what conf.d adds', async () => {
+    await mkdir(join(directory, 'conf.d'));
+    await writeFile(join(directory, 'conf.d', 'a.yaml'), 'policy: {mode: delete}\n', { mode: 0o600 });
+    const { code, out, err } = await show();
+    expect({ code, err }).toEqual({ code: 0, err: '' });
+    expect(parse(out)).toEqual({
+      ...(parse(WRITTEN) as object),
+      state: join(directory, 'none'),
+      policy: { mode: 'delete', deadlines: { login: '20s' } },
+    });
+  });
+
+  it('is shown as it counts, with every default', async () => {
+    const { out } = await show('--effective');
+    const shown = parse(out) as Settings;
+    expect(shown.policy.deadlines).toMatchObject({ login: 20_000, tls: 10_000 });
+    expect(shown.spool).toEqual(defaults().spool);
+    expect(JSON.parse((await show('--effective', '--json')).out)).toEqual(shown);
+    const elsewhere = await show('--effective', '--state', '/elsewhere');
+    expect(parse(elsewhere.out)).toMatchObject({ state: '/elsewhere' });
+  });
+
+  it('is shown as it holds for one VM, also for one that is not there yet', async () => {
+    const { out, err } = await show('--effective', '--vm', 'web-1');
+    expect(err).toBe('');
+    expect(parse(out)).toMatchObject({
+      vm: { name: 'web-1' },
+      group: 'webs',
+      policy: { mode: 'contain', deadlines: { login: 20_000 } },
+      budget: { cpuPercent: 20 },
+      schedule: defaults().schedule,
+    });
+    const other = await show('--vm', 'd\x1bb', '--json');
+    expect(other.err).toContain('no VM called d\\x1bb is known');
+    expect(JSON.parse(other.out)).toMatchObject({ group: null, policy: { mode: 'detect' }, budget: {} });
+  });
+
+  it('is not shown where it is wrong', async () => {
+    const config = await configure('policy: {mode: x}');
+    expect(await lazaret(['config', 'show', '--config', config])).toMatchObject({ code: 78, out: '' });
+  });
+
   it('prints its JSON Schema', async () => {
     const { out, code } = await lazaret(['config', 'schema']);
     expect(code).toBe(0);
@@ -510,4 +565,13 @@ describe('pack', () => {
     const half = await lazaret(['pack', 'rollback', 'acme', '--state', state]);
     expect(half).toMatchObject({ code: 64, err: expect.stringContaining('VENDOR/ID') });
   });
+});
+
+it('vm list says that the service alone sees the guests of libvirt', async () => {
+  const state = `state: ${join(directory, 'none')}\n`;
+  const config = await configure(`${state}libvirt: {enabled: true}`);
+  const { code, err } = await lazaret(['vm', 'list', '--config', config]);
+  expect({ code, err }).toEqual({ code: 0, err: expect.stringContaining('only the service sees its VMs') });
+  await configure(state);
+  expect((await lazaret(['vm', 'list', '--config', config])).err).not.toContain('libvirt');
 });

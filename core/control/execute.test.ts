@@ -336,3 +336,32 @@ function receivedBefore(file: string): readonly { id: string; carriedOut: boolea
   const ids = new Set(lines.map((line) => (JSON.parse(line) as SealedInstruction).id));
   return [...ids].map((id) => ({ id, carriedOut: lines.filter((line) => line.includes(id)).length > 1 }));
 }
+
+describe('where events find no room', () => {
+  test('nothing is done; what was begun is settled, and each outcome is told', async () => {
+    const closed: string[] = [];
+    let why: string | undefined = 'the event spool is full';
+    executor = new ActionExecutor({
+      ...{ journal, vault, room: { reasonToWithhold: () => why } },
+      onClosed: ({ instruction, outcome }) => void closed.push(`${instruction.name} ${outcome.code}`),
+    });
+    const acting = guest.connect();
+    const target = guest.write('/tmp/malware', MALWARE);
+    const refused = executor.perform(acting, contain(target));
+    await expect(refused).rejects.toMatchObject({ code: 'spool-full' });
+    await expect(refused).rejects.toThrow('the event spool is full');
+    expect({ received: guest.received, journal: journal.list({}), vault: inVault() }).toEqual({
+      ...{ received: [], journal: [], vault: [] },
+    });
+    why = undefined;
+    guest.after = lost;
+    await expect(executor.perform(acting, contain(target))).rejects.toMatchObject({
+      code: 'outcome-unknown',
+    });
+    expect(closed).toEqual([]);
+    why = 'the event spool is full';
+    guest.after = () => undefined;
+    await executor.reconcile(guest.connect());
+    expect(closed).toEqual(['contain:file done']);
+  });
+});

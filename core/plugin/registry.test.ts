@@ -114,3 +114,71 @@ describe('the registry', () => {
     expect(close).toHaveBeenCalledOnce();
   });
 });
+
+describe('other options', () => {
+  const options = z.strictObject({ depth: z.number() });
+  const set: Record<string, { options: unknown; close: ReturnType<typeof vi.fn> }[]> = {};
+  const recording = (id: string, more = { options }) =>
+    plugin(
+      'detector',
+      id,
+      (given) => {
+        const close = vi.fn(async () => undefined);
+        set[id] = [...(set[id] ?? []), { options: given, close }];
+        return detector(close);
+      },
+      more,
+    );
+  const openTwo = async () => {
+    for (const id of Object.keys(set)) delete set[id];
+    return open([recording('one'), recording('two')], {
+      one: { enabled: true, depth: 1 },
+      two: { enabled: true, depth: 1 },
+    });
+  };
+
+  it('set up anew the plugins that they concern, which close when nobody holds them', async () => {
+    const registry = await openTwo();
+    const held = registry.acquire();
+    await registry.configure({ one: { enabled: true, depth: 1 }, two: { enabled: true, depth: 2 } });
+    expect(set.one).toHaveLength(1);
+    expect(set.two?.map(({ options: given }) => given)).toEqual([{ depth: 1 }, { depth: 2 }]);
+    expect(set.two?.[0]?.close).not.toHaveBeenCalled();
+    held[Symbol.dispose]();
+    expect(set.two?.[0]?.close).toHaveBeenCalledOnce();
+    expect(set.one?.[0]?.close).not.toHaveBeenCalled();
+    await registry.close();
+    expect(set.two?.[1]?.close).toHaveBeenCalledOnce();
+    expect(set.two?.[0]?.close).toHaveBeenCalledOnce();
+  });
+
+  it('switch one off and on again', async () => {
+    const registry = await openTwo();
+    await registry.configure({ one: { enabled: true, depth: 1 }, two: { enabled: false } });
+    expect(registry.detectors.map(({ id }) => id)).toEqual(['one']);
+    await registry.configure({ one: { enabled: true, depth: 1 }, two: { enabled: true, depth: 1 } });
+    expect(registry.detectors.map(({ id }) => id)).toEqual(['one', 'two']);
+    await registry.close();
+  });
+
+  it.each([
+    ['do not fit', { one: { enabled: true, depth: 2 }, two: { enabled: true, depth: 'deep' } }],
+    ['are of a plugin that is not there', { nosuch: { enabled: true } }],
+  ])('that %s change nothing', async (_, wrong) => {
+    const registry = await openTwo();
+    await expect(registry.configure(wrong)).rejects.toMatchObject({ code: 'bad-options' });
+    expect(registry.detectors.map(({ id }) => id)).toEqual(['one', 'two']);
+    expect(set.one?.[0]?.close).not.toHaveBeenCalled();
+    for (const { close } of set.one?.slice(1) ?? []) expect(close).toHaveBeenCalledOnce();
+    await registry.close();
+  });
+
+  it('that are being set up when it closes are not left running', async () => {
+    const registry = await openTwo();
+    const change = registry.configure({ one: { enabled: true, depth: 5 }, two: { enabled: true, depth: 1 } });
+    await registry.close();
+    await change;
+    expect(set.one).toHaveLength(2);
+    for (const { close } of set.one ?? []) expect(close).toHaveBeenCalledOnce();
+  });
+});

@@ -1,0 +1,74 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import { cleanReport, finding, report } from '../../test/records.ts';
+import { check, LiveSettings } from '../config/index.ts';
+import { HypervisorError } from '../hypervisor/error.ts';
+import type { FindingRecord } from '../store/records.ts';
+import { ActiveThreats } from './active-threats.ts';
+import { OperationError } from './error.ts';
+import type { GuestControl, GuestSource } from './guests.ts';
+import { MemoryHypervisor } from './testing/guests.ts';
+import { memoryLogger } from './testing/requests.ts';
+
+const running = (response: FindingRecord['response']): FindingRecord => ({
+  ...finding(),
+  subject: { kind: 'process', pid: 7, executable: '/tmp/implant' } as FindingRecord['subject'],
+  response,
+});
+const found = (one: FindingRecord, dryRun = false) => ({
+  ...cleanReport(),
+  scan: { ...cleanReport().scan, dryRun },
+  findings: [one],
+});
+
+let log: ReturnType<typeof memoryLogger>;
+let paused: string[];
+let source: GuestSource;
+let pause: GuestControl['pause'];
+beforeEach(() => {
+  log = memoryLogger();
+  paused = [];
+  pause = async (id) => void paused.push(id);
+  const control = { pause: (id: string) => pause(id) } as unknown as GuestControl;
+  source = { port: new MemoryHypervisor(), isSelected: () => true, control };
+});
+
+const threats = async (onActiveThreat = 'pause', sourceOf = () => source): Promise<ActiveThreats> => {
+  const settings = await check([{ file: 'a.yaml', text: JSON.stringify({ policy: { onActiveThreat } }) }]);
+  const guests = () => ({ sourceOf });
+  return new ActiveThreats({ settings: new LiveSettings(settings), guests, logger: log.logger });
+};
+
+describe('malware that runs', () => {
+  it.each(['reported', 'failed'] as const)('and was only %s has its VM paused', async (response) => {
+    await (await threats()).answer(found(running(response)));
+    expect(paused).toEqual([cleanReport().vm.id]);
+    expect(log.lines).toMatchObject([{ level: 'warn', message: expect.stringContaining('is paused') }]);
+  });
+
+  it('and was stopped has not, nor has a file, nor a dry run, nor where policy says nothing of it', async () => {
+    const pausing = await threats();
+    await pausing.answer(found(running('stopped')));
+    await pausing.answer(report());
+    await pausing.answer(cleanReport());
+    await pausing.answer(found(running('failed'), true));
+    await (await threats('none')).answer(found(running('failed')));
+    expect({ paused, lines: log.lines }).toEqual({ paused: [], lines: [] });
+  });
+
+  it('in a VM that cannot be paused is said, with why', async () => {
+    pause = () => Promise.reject(new HypervisorError('hypervisor-timeout', 'it does not answer'));
+    await (await threats()).answer(found(running('failed')));
+    const { control: _, ...bare } = source;
+    source = bare;
+    await (await threats()).answer(found(running('failed')));
+    const gone = () => {
+      throw new OperationError('unknown-vm', 'it went away');
+    };
+    await (await threats('pause', gone)).answer(found(running('failed')));
+    expect(log.lines.map(({ level, facts }) => [level, facts.code])).toEqual([
+      ['warn', 'hypervisor-timeout'],
+      ['warn', undefined],
+      ['warn', 'unknown-vm'],
+    ]);
+  });
+});
