@@ -2,6 +2,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { displayText, GuestPath } from '../../protocol/index.ts';
 import type { Domain } from '../channel/session.ts';
 import { type LiveSettings, settingsFor } from '../config/index.ts';
@@ -31,6 +32,16 @@ import type {
 import { vmView } from './vm-views.ts';
 
 const WHOLE_GUEST = [GuestPath.of('/')];
+
+/** How a VM is after what was done; after `stop` its guest decides. */
+const AFTER: Readonly<Partial<Record<PowerVerb, VmView['power']>>> = {
+  start: 'running',
+  destroy: 'off',
+  pause: 'paused',
+  resume: 'running',
+};
+const TOLD_WITHIN_MS = 3_000;
+const TOLD_AGAIN_MS = 50;
 
 export interface DaemonParts {
   readonly engine: HostServices;
@@ -67,6 +78,7 @@ export class DaemonOperations implements Operations {
   async power(vm: string, verb: PowerVerb): Promise<VmView> {
     const { id, control } = this.controlOf(vm);
     await control[verb](id);
+    await this.told(id, AFTER[verb]);
     return this.vm(id);
   }
 
@@ -232,6 +244,15 @@ export class DaemonOperations implements Operations {
       'not-connected',
       `${displayText(domain.name)} has no channel at the moment: start it (lazaret vm start), or attach one (lazaret vm attach)`,
     );
+  }
+
+  /** The hypervisor tells of what was done a moment later: who looks then is to find it done. */
+  private async told(id: string, power: VmView['power'] | undefined): Promise<void> {
+    const { guests } = this.parts;
+    for (let waited = 0; power !== undefined && waited < TOLD_WITHIN_MS; waited += TOLD_AGAIN_MS) {
+      if (this.viewOf(guests.find(id)).power === power) return;
+      await pause(TOLD_AGAIN_MS);
+    }
   }
 
   private viewOf(watch: Parameters<typeof vmView>[0]): VmView {
