@@ -30,6 +30,8 @@ export interface RemoteParts {
 
 /** In milliseconds. A service that is busy may take longer than the first to answer, not than the second. */
 const AGE = { fresh: 250, stale: 3_000 } as const;
+/** Different pages that are kept at once. */
+const MOST_PAGES = 64;
 
 export class RemoteOperations implements Operations {
   private readonly parts: RemoteParts;
@@ -37,6 +39,7 @@ export class RemoteOperations implements Operations {
   private readonly allVms: Cached<readonly VmView[]>;
   private readonly liveScans: Cached<readonly ScanView[]>;
   private readonly condition: Cached<HealthView>;
+  private readonly pages = new Map<string, Cached<unknown>>();
 
   constructor(parts: RemoteParts) {
     this.parts = parts;
@@ -55,7 +58,7 @@ export class RemoteOperations implements Operations {
   }
 
   scans(query: ScanQuery) {
-    return this.reads.scans(query);
+    return this.page('scans', query, () => this.reads.scans(query));
   }
 
   scan(id: string): Promise<ScanView> {
@@ -63,15 +66,15 @@ export class RemoteOperations implements Operations {
   }
 
   findings(query: VmQuery) {
-    return this.reads.findings(query);
+    return this.page('findings', query, () => this.reads.findings(query));
   }
 
   actions(query: VmQuery) {
-    return this.reads.actions(query);
+    return this.page('actions', query, () => this.reads.actions(query));
   }
 
   quarantine(query: VmQuery) {
-    return this.reads.quarantine(query);
+    return this.page('quarantine', query, () => this.reads.quarantine(query));
   }
 
   health(): Promise<HealthView> {
@@ -155,12 +158,25 @@ export class RemoteOperations implements Operations {
     return this.parts.call(method, ...args) as Promise<T>;
   }
 
+  /** Those who watch ask for the same pages over and over. */
+  private page<T>(of: string, query: ScanQuery | VmQuery, load: () => Promise<T>): Promise<T> {
+    const key = JSON.stringify([of, query.vm, query.limit, query.before, 'state' in query && query.state]);
+    let known = this.pages.get(key) as Cached<T> | undefined;
+    if (known === undefined) {
+      if (this.pages.size >= MOST_PAGES) this.pages.clear();
+      known = new Cached(load);
+      this.pages.set(key, known);
+    }
+    return known.get({ fresh: AGE.fresh, stale: AGE.fresh });
+  }
+
   /** Whoever changed something finds it changed when they look. */
   private async change<T>(method: Method, ...args: readonly unknown[]): Promise<T> {
     try {
       return await this.ask<T>(method, ...args);
     } finally {
       for (const known of [this.allVms, this.liveScans, this.condition]) known.forget();
+      this.pages.clear();
     }
   }
 }
