@@ -35,7 +35,7 @@ describe.runIf(ready)("the agent's archive", { timeout: 60_000 }, () => {
     const lines = execFileSync('tar', ['-tvzf', archive], { encoding: 'utf8' }).trim().split('\n');
     const files = lines.filter((line) => !line.startsWith('d')).map((line) => line.replace(/^.* /, ''));
     const named = ['INSTALL.md', 'LICENSE', 'README.md', 'lazaret-agent', 'lazaret-agent.service'];
-    named.push('60-lazaret-agent.rules', 'lazaret-agent.yaml');
+    named.push('lazaret-agent.yaml');
     expect(files.toSorted()).toEqual(named.map((name) => `${NAME}/${name}`).toSorted());
     expect(lines.filter((line) => !/ (root\/root|0\/0) /.test(line))).toEqual([]);
     const guide = readFileSync(join(packageRoot, 'packaging', 'agent', 'INSTALL.md'), 'utf8');

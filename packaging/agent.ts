@@ -18,7 +18,6 @@ const PARTS = [
 interface Sources {
   readonly executable: string;
   readonly unit: string;
-  readonly rule: string;
   readonly configuration: string;
   readonly readme: string;
 }
@@ -26,13 +25,12 @@ interface Sources {
 const sourcesIn = (root: string): Sources => ({
   executable: join(root, 'dist', 'lazaret-agent'),
   unit: join(root, 'config', 'systemd', 'lazaret-agent.service'),
-  rule: join(root, 'packaging', 'agent', '60-lazaret-agent.rules'),
   configuration: join(root, 'packaging', 'agent', 'lazaret-agent.yaml'),
   readme: join(root, 'agent', 'README.md'),
 });
 
 export function agentPackage(root: string): DebianPackage {
-  const { executable, unit, rule, configuration, readme } = sourcesIn(root);
+  const { executable, unit, configuration, readme } = sourcesIn(root);
   return {
     name: 'lazaret-agent',
     fields: {
@@ -50,7 +48,6 @@ export function agentPackage(root: string): DebianPackage {
       program('usr/bin/lazaret-agent', executable),
       file('etc/lazaret-agent.yaml', configuration),
       file('usr/lib/systemd/system/lazaret-agent.service', unit),
-      file('usr/lib/udev/rules.d/60-lazaret-agent.rules', rule),
       file(
         'usr/share/lintian/overrides/lazaret-agent',
         join(root, 'packaging', 'agent', 'lintian-overrides'),
@@ -85,11 +82,10 @@ export async function buildArchive(root: string, release: Release, folder: strin
 }
 
 function archiveEntries(root: string, name: string): Entry[] {
-  const { executable, unit, rule, configuration, readme } = sourcesIn(root);
+  const { executable, unit, configuration, readme } = sourcesIn(root);
   return [
     program(join(name, 'lazaret-agent'), executable),
     file(join(name, 'lazaret-agent.service'), unit),
-    file(join(name, '60-lazaret-agent.rules'), rule),
     file(join(name, 'lazaret-agent.yaml'), configuration),
     file(join(name, 'INSTALL.md'), join(root, 'packaging', 'agent', 'INSTALL.md')),
     file(join(name, 'README.md'), readme),
