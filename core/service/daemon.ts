@@ -22,7 +22,7 @@ import { differs, type Part, Parts } from './parts.ts';
 import { grantDiffers, needsRestart } from './reload.ts';
 import type { ScanJob } from './scan-job.ts';
 import { ScanJobs } from './scan-jobs.ts';
-import { sourcesOf } from './sources.ts';
+import { guestsOfHost } from './sources.ts';
 import { Triggers } from './triggers.ts';
 import type { HealthView, ReloadView } from './views.ts';
 
@@ -148,7 +148,7 @@ export class Daemon implements AsyncDisposable {
 
   private async run(): Promise<void> {
     const { settings } = this.start;
-    for (const part of [this.eventsOut(), this.guestsOfHost(), this.api()])
+    for (const part of [this.eventsOut(), guestsOfHost(this.guests, this.start.logger), this.api()])
       await this.parts.start(part, settings);
     await this.engine.packWatch.start(this.stopping.signal);
   }
@@ -170,23 +170,6 @@ export class Daemon implements AsyncDisposable {
             this.feed.sendTo(undefined);
             this.outbox = undefined;
             await outbox.stop(LAST_EVENTS_MS);
-          },
-        };
-      },
-    };
-  }
-
-  private guestsOfHost(): Part {
-    return {
-      name: 'what finds guests',
-      keys: ['libvirt', 'vms', 'sockets'],
-      start: async (settings) => {
-        const sources = sourcesOf(settings, this.start.logger);
-        for (const source of sources) await this.guests.add(source);
-        return {
-          [Symbol.asyncDispose]: async () => {
-            await Promise.all(sources.map((source) => this.guests.remove(source)));
-            await Promise.all(sources.map((source) => source.close()));
           },
         };
       },

@@ -7,7 +7,8 @@ import type { HostDomain, HypervisorPort } from '../hypervisor/port.ts';
 import { isSelected } from '../hypervisor/selection.ts';
 import { SocketGlob } from '../hypervisor/socket-glob.ts';
 import { configuredSockets } from '../hypervisor/sockets.ts';
-import type { GuestControl, GuestSource } from './guests.ts';
+import type { GuestControl, GuestSource, Guests } from './guests.ts';
+import type { Part } from './parts.ts';
 
 type Places = Pick<Settings, 'libvirt' | 'vms' | 'sockets'>;
 
@@ -15,6 +16,22 @@ type Places = Pick<Settings, 'libvirt' | 'vms' | 'sockets'>;
 export interface OpenSource extends GuestSource {
   close(): Promise<void>;
 }
+
+/** Has `guests` look after those that the configuration names. */
+export const guestsOfHost = (guests: Guests, logger: Logger): Part => ({
+  name: 'what finds guests',
+  keys: ['libvirt', 'vms', 'sockets'],
+  start: async (settings) => {
+    const sources = sourcesOf(settings, logger);
+    for (const source of sources) await guests.add(source);
+    return {
+      [Symbol.asyncDispose]: async () => {
+        await Promise.all(sources.map((source) => guests.remove(source)));
+        await Promise.all(sources.map((source) => source.close()));
+      },
+    };
+  },
+});
 
 const all = (): boolean => true;
 

@@ -71,6 +71,8 @@ export class ScriptedAgent implements AsyncDisposable {
   readonly sessions: ServerHttp2Session[] = [];
   readonly requests: string[] = [];
   readonly loginAnswers: unknown[] = [];
+  /** How many hosts connected. */
+  connections = 0;
   onAnswer: ((answer: unknown) => void) | undefined;
   private readonly sockets = new Set<Socket>();
   private readonly server: Server;
@@ -101,6 +103,7 @@ export class ScriptedAgent implements AsyncDisposable {
   }
 
   private accept(socket: Socket): void {
+    this.connections += 1;
     this.sockets.add(socket);
     socket.on('error', () => socket.destroy());
     socket.on('close', () => this.sockets.delete(socket));

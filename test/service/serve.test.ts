@@ -92,6 +92,38 @@ describe.runIf(ready)('a service', { timeout: 60_000 }, () => {
   });
 });
 
+describe.runIf(ready)('a guest', { timeout: 60_000 }, () => {
+  it('whose agent is another than the one that was pinned is refused, which is said once', async () => {
+    guest = await scriptedGuest(directory, 'web');
+    const service = await start();
+    await connected(service);
+    await guest[Symbol.asyncDispose]();
+    rmSync(join(directory, 'web-identity'), { recursive: true });
+    guest = await scriptedGuest(directory, 'web');
+    const refused = await service.vm('web', ({ connection }) => connection.state === 'refused');
+    expect(refused.connection.error?.code).toBe('key-changed');
+    // It is tried again meanwhile.
+    const { agent } = guest;
+    const tries = agent.connections;
+    await service.until('another try', async () => agent.connections > tries + 1);
+    const said = linesOf(service).filter(({ facts }) => facts?.code === 'key-changed');
+    expect(said).toHaveLength(1);
+    await service.client.resetEnrolment('web');
+    await connected(service);
+  });
+
+  it('without an agent is waited for, which is said once, and a scan of it tells why it fails', async () => {
+    guest = await scriptedGuest(directory, 'web', { bytes: (socket) => void socket.resume() });
+    const service = await start({ policy: { deadlines: { resync: '200ms' } } });
+    await service.vm('web', ({ connection }) => connection.error?.code === 'no-agent');
+    const { id } = await service.client.startScan({ vm: 'web' });
+    const scan = await service.scanned('web', (one) => one.id === id);
+    expect(scan).toMatchObject({ state: 'failed', error: { code: 'no-agent' } });
+    const said = linesOf(service).filter(({ message }) => message.startsWith('web is not connected'));
+    expect(said).toHaveLength(1);
+  });
+});
+
 describe.runIf(ready)('a reload', { timeout: 60_000 }, () => {
   it('with an invalid configuration keeps the old one, and says every line of what is wrong', async () => {
     guest = await scriptedGuest(directory, 'web');
