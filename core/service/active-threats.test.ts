@@ -1,11 +1,12 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { cleanReport, finding, report } from '../../test/records.ts';
+import { finding, vm } from '../../test/records.ts';
 import { check, LiveSettings } from '../config/index.ts';
 import { HypervisorError } from '../hypervisor/error.ts';
 import type { FindingRecord } from '../store/records.ts';
 import { ActiveThreats } from './active-threats.ts';
 import { OperationError } from './error.ts';
 import type { GuestControl, GuestSource } from './guests.ts';
+import type { JobState } from './scan-job.ts';
 import { MemoryHypervisor } from './testing/guests.ts';
 import { memoryLogger } from './testing/requests.ts';
 
@@ -14,14 +15,17 @@ const running = (response: FindingRecord['response']): FindingRecord => ({
   subject: { kind: 'process', pid: 7, executable: '/tmp/implant' } as FindingRecord['subject'],
   response,
 });
-const found = (one: FindingRecord, dryRun = false) => ({
-  ...cleanReport(),
-  scan: { ...cleanReport().scan, dryRun },
-  findings: [one],
-});
+const web = { id: vm().id, name: 'web-1' };
+/** A scan that found this. */
+const found = (one: FindingRecord, state: JobState = 'finished', dryRun = false) => {
+  findings = [one];
+  const order = { vm: web, trigger: 'manual', mode: 'contain', dryRun, fresh: false, roots: [] } as const;
+  return { id: 'scan-1', state, order };
+};
 
 let log: ReturnType<typeof memoryLogger>;
 let paused: string[];
+let findings: FindingRecord[];
 let source: GuestSource;
 let pause: GuestControl['pause'];
 beforeEach(() => {
@@ -35,22 +39,31 @@ beforeEach(() => {
 const threats = async (onActiveThreat = 'pause', sourceOf = () => source): Promise<ActiveThreats> => {
   const settings = await check([{ file: 'a.yaml', text: JSON.stringify({ policy: { onActiveThreat } }) }]);
   const guests = () => ({ sourceOf });
-  return new ActiveThreats({ settings: new LiveSettings(settings), guests, logger: log.logger });
+  return new ActiveThreats({
+    ...{ settings: new LiveSettings(settings), guests, logger: log.logger },
+    records: { findings: { list: ({ scan } = {}) => (scan === 'scan-1' ? findings : []) } },
+  });
 };
 
 describe('malware that runs', () => {
   it.each(['reported', 'failed'] as const)('and was only %s has its VM paused', async (response) => {
     await (await threats()).answer(found(running(response)));
-    expect(paused).toEqual([cleanReport().vm.id]);
+    expect(paused).toEqual([web.id]);
     expect(log.lines).toMatchObject([{ level: 'warn', message: expect.stringContaining('is paused') }]);
   });
 
-  it('and was stopped has not, nor has a file, nor a dry run, nor where policy says nothing of it', async () => {
+  it('has it paused as well when the guest broke the scan off', async () => {
+    await (await threats()).answer(found(running('reported'), 'failed'));
+    expect(paused).toEqual([web.id]);
+  });
+
+  it('and was stopped has not, nor has a file, a dry run, one that was cancelled, nor where policy says nothing of it', async () => {
     const pausing = await threats();
     await pausing.answer(found(running('stopped')));
-    await pausing.answer(report());
-    await pausing.answer(cleanReport());
-    await pausing.answer(found(running('failed'), true));
+    await pausing.answer(found(finding()));
+    await pausing.answer({ ...found(running('failed')), id: 'another' });
+    await pausing.answer(found(running('failed'), 'finished', true));
+    await pausing.answer(found(running('reported'), 'cancelled'));
     await (await threats('none')).answer(found(running('failed')));
     expect({ paused, lines: log.lines }).toEqual({ paused: [], lines: [] });
   });

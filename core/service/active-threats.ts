@@ -3,15 +3,19 @@ import { displayText } from '../../protocol/index.ts';
 import type { Logger } from '../api/index.ts';
 import { type LiveSettings, settingsFor } from '../config/index.ts';
 import { describeError } from '../error.ts';
-import type { ScanReport } from '../scan/report.ts';
+import type { Records } from '../services.ts';
 import type { FindingRecord } from '../store/records.ts';
 import type { Guests } from './guests.ts';
+import type { ScanJob } from './scan-job.ts';
 
 export interface ActiveThreatsParts {
   readonly settings: LiveSettings;
   readonly guests: () => Pick<Guests, 'sourceOf'>;
+  readonly records: { readonly findings: Pick<Records['findings'], 'list'> };
   readonly logger: Logger;
 }
+
+type AnsweredScan = Pick<ScanJob, 'id' | 'state' | 'order'>;
 
 export class ActiveThreats {
   private readonly parts: ActiveThreatsParts;
@@ -20,14 +24,18 @@ export class ActiveThreats {
     this.parts = parts;
   }
 
-  /** To be called with what each scan came to. Does not reject. */
-  async answer({ vm, scan, findings }: ScanReport): Promise<void> {
-    const { settings, guests, logger } = this.parts;
-    const threat = scan.dryRun ? undefined : findings.find(isActive);
-    if (threat === undefined || settingsFor(settings.current, vm).policy.onActiveThreat !== 'pause') return;
+  /**
+   * To be called when a scan has ended. One that failed counts as well: else a guest had but to break it off to go on.
+   * Does not reject.
+   */
+  async answer({ id: scan, state, order: { vm, dryRun } }: AnsweredScan): Promise<void> {
+    const { settings, guests, logger, records } = this.parts;
+    if (dryRun || (state !== 'finished' && state !== 'failed')) return;
+    if (settingsFor(settings.current, vm).policy.onActiveThreat !== 'pause') return;
     const name = displayText(vm.name);
-    const facts = { vm: vm.id, finding: threat.id };
+    const facts = { vm: vm.id, scan };
     try {
+      if (!records.findings.list({ scan, judgement: 'malicious' }).some(isActive)) return;
       const { control } = guests().sourceOf(vm.id);
       if (!control) {
         logger.warn(
@@ -48,7 +56,5 @@ export class ActiveThreats {
   }
 }
 
-const isActive = ({ judgement, subject, response }: FindingRecord): boolean =>
-  judgement === 'malicious' &&
-  subject.kind === 'process' &&
-  (response === 'reported' || response === 'failed');
+const isActive = ({ subject, response }: FindingRecord): boolean =>
+  subject.kind === 'process' && (response === 'reported' || response === 'failed');

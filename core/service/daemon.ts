@@ -6,7 +6,6 @@ import type { Logger } from '../api/index.ts';
 import { type Settings, settingsFor } from '../config/index.ts';
 import { Outbox, type OutboxOptions } from '../events/outbox/outbox.ts';
 import type { DomainChange } from '../hypervisor/port.ts';
-import type { ScanReport } from '../scan/report.ts';
 import type { HostServices, ServiceOptions } from '../services.ts';
 import { ActiveThreats } from './active-threats.ts';
 import { apiOptions } from './api-options.ts';
@@ -89,11 +88,11 @@ export class Daemon implements AsyncDisposable {
     this.engine = engine;
     this.feed = feed;
     this.parts = new Parts(logger);
-    this.threats = new ActiveThreats({ settings, guests, logger });
+    this.threats = new ActiveThreats({ settings, guests, records, logger });
     this.jobs = new ScanJobs({
       ...{ scanner: engine.scanner, clock, logger },
       domainOf: (vm) => operations.domainOf(vm),
-      onEnded: (job, report) => this.scanEnded(job, report),
+      onEnded: (job) => this.scanEnded(job),
     });
     feed.alsoTell(this.jobs);
     this.triggers = new Triggers({ settings, guests, jobs: this.jobs, records, clock });
@@ -196,9 +195,9 @@ export class Daemon implements AsyncDisposable {
     if (kind === 'reverted') this.triggers.reverted(domain.id);
   }
 
-  private async scanEnded(job: ScanJob, report: ScanReport | undefined): Promise<void> {
+  private scanEnded(job: ScanJob): Promise<void> {
     this.meter.scanEnded(job);
-    if (report) await this.threats.answer(report);
+    return this.threats.answer(job);
   }
 
   private async takeUp(): Promise<ReloadView> {

@@ -21,7 +21,7 @@ export interface JobOrder {
 export type JobState = ScanView['state'];
 
 export class ScanJob {
-  readonly id = randomUUID();
+  readonly id: string = randomUUID();
   readonly order: JobOrder;
   readonly ended: Promise<void>;
   private readonly clock: () => number;

@@ -21,7 +21,7 @@ export interface ScanJobsParts {
   readonly clock: () => number;
   readonly logger: Logger;
   /** Called when a scan has ended, whatever it came to; the next one of that guest begins when it is done. Must not reject. */
-  readonly onEnded?: (job: ScanJob, report: ScanReport | undefined) => Promise<void>;
+  readonly onEnded?: (job: ScanJob) => Promise<void>;
 }
 
 export class ScanJobs implements EventSink {
@@ -88,11 +88,9 @@ export class ScanJobs implements EventSink {
   private async run(job: ScanJob): Promise<void> {
     const { scanner, domainOf, logger, onEnded } = this.parts;
     const { vm, trigger, mode, dryRun, fresh, roots } = job.order;
-    let report: ScanReport | undefined;
     await job.run(async (onProgress) => {
       const request = { id: job.id, trigger, domain: domainOf(vm.id), mode, dryRun, fresh, roots };
-      report = await scanner.scan(request, { onProgress, signal: job.signal });
-      return report;
+      return scanner.scan(request, { onProgress, signal: job.signal });
     });
     this.forgetOld();
     const { state, error } = job.view();
@@ -100,7 +98,7 @@ export class ScanJobs implements EventSink {
     const name = displayText(vm.name);
     if (state === 'failed') logger.warn(`the scan of ${name} failed: ${error?.message ?? ''}`, facts);
     else logger.info(`the scan of ${name} is ${state}`, facts);
-    await onEnded?.(job, report);
+    await onEnded?.(job);
   }
 
   private forgetOld(): void {
