@@ -8,12 +8,13 @@ import { ManualTime, settled } from './testing/time.ts';
 
 const [web, db] = [domainOf('web'), domainOf('db')];
 
+let time: ManualTime;
 let sessions: MemorySessions;
 let log: ReturnType<typeof memoryLogger>;
 let changes: string[];
 let guests: Guests;
 beforeEach(() => {
-  const time = new ManualTime(0);
+  time = new ManualTime(0);
   sessions = new MemorySessions();
   log = memoryLogger();
   changes = [];
@@ -127,7 +128,9 @@ describe('many guests at once', () => {
     for (const { refuse } of sessions.asked) refuse(new Error('no'));
     await settled();
     // All of them are tried again, and now they let us wait.
-    for (const { domain } of guests.list()) port.tell('redefined', { ...domain });
+    time.pass(1_000);
+    await settled();
+    expect(sessions.asked).toHaveLength(64);
     port.tell('defined', web);
     await settled();
     expect(sessions.last.domain.name).toBe('web');

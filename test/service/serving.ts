@@ -45,11 +45,16 @@ export class Serving implements AsyncDisposable {
 
   /** Resolves when it answers. `settings`: as in a configuration file, besides its places. */
   static async start(directory: string, settings: object): Promise<Serving> {
-    mkdirSync(join(directory, 'run'), { recursive: true, mode: 0o700 });
-    configure(directory, settings);
-    const serving = new Serving(directory);
+    const serving = Serving.begin(directory, settings);
     await serving.answers();
     return serving;
+  }
+
+  /** Does not wait for it. */
+  static begin(directory: string, settings: object): Serving {
+    mkdirSync(join(directory, 'run'), { recursive: true, mode: 0o700 });
+    configure(directory, settings);
+    return new Serving(directory);
   }
 
   /** Other settings, which a reload takes up. */
@@ -130,7 +135,8 @@ export class Serving implements AsyncDisposable {
     await this.stopped();
   }
 
-  private async answers(): Promise<void> {
+  /** Resolves when it does. */
+  async answers(): Promise<void> {
     const end = Date.now() + START_MS;
     for (;;) {
       const client = await connectDaemon(join(this.directory, 'run', 'lazaret.sock'));
