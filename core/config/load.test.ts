@@ -18,7 +18,7 @@ afterEach(() => rm(directory, { recursive: true }));
 
 describe('where the configuration comes from', () => {
   it('gives the defaults when nothing is configured', async () => {
-    expect(await loadSettings({ directory })).toEqual({ settings: defaults(), files: [] });
+    expect(await loadSettings({ directory })).toEqual({ settings: defaults(), written: {}, files: [] });
     expect(await loadSettings({ directory: join(directory, 'none') })).toMatchObject({ files: [] });
   });
 
@@ -29,8 +29,9 @@ describe('where the configuration comes from', () => {
     const first = await put('conf.d/10-a.yaml', 'state: /two\npolicy: {oneFileSystem: true}');
     await put('conf.d/notes.txt', 'state: /not-read');
     await put('conf.d/.10-a.yaml.swp.yaml', 'state: /not-read');
-    const { settings, files } = await loadSettings({ directory });
+    const { settings, written, files } = await loadSettings({ directory });
     expect(files).toEqual([main, first, second]);
+    expect(written).toEqual({ state: '/three', policy: { mode: 'contain', oneFileSystem: true } });
     expect(settings).toMatchObject({ state: '/three', policy: { mode: 'contain', oneFileSystem: true } });
   });
 
