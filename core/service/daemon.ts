@@ -9,7 +9,7 @@ import type { DomainChange } from '../hypervisor/port.ts';
 import type { HostServices, ServiceOptions } from '../services.ts';
 import { ActiveThreats } from './active-threats.ts';
 import { apiOptions } from './api-options.ts';
-import { serveApi } from './api-thread/serve-api.ts';
+import { type ServedApi, serveApi } from './api-thread/serve-api.ts';
 import { DaemonOperations } from './daemon-operations.ts';
 import { OperationError } from './error.ts';
 import { EventFeed } from './event-feed.ts';
@@ -57,6 +57,7 @@ export class Daemon implements AsyncDisposable {
   private readonly parts: Parts;
   private readonly stopping = new AbortController();
   private outbox: Outbox | undefined;
+  private served: ServedApi | undefined;
   private turn: Promise<unknown> = Promise.resolve();
 
   /** Rejects with CodedError, and then leaves nothing running. */
@@ -99,6 +100,7 @@ export class Daemon implements AsyncDisposable {
     this.guests = new Guests({
       ...{ sessions, clock, logger },
       onConnected: (domain) => this.triggers.connected(domain),
+      onConnection: () => this.served?.changed(),
       onChange: (change) => this.guestChanged(change),
       onGone: (id) => this.triggers.leave(id),
     });
@@ -183,12 +185,15 @@ export class Daemon implements AsyncDisposable {
         const { logger } = this.start;
         const onAnswer = this.meter.answered.bind(this.meter);
         const data = { state: this.start.settings.state, options: await apiOptions(api) };
-        return serveApi({ operations: this.operations, data, logger, onAnswer });
+        const served = await serveApi({ operations: this.operations, data, logger, onAnswer });
+        this.served = served;
+        return served;
       },
     };
   }
 
   private guestChanged({ domain, kind }: Pick<DomainChange, 'domain' | 'kind'>): void {
+    this.served?.changed();
     if (kind === 'defined' || kind === 'redefined') this.triggers.enter(domain);
     if (kind === 'started' || kind === 'rebooted' || kind === 'reverted')
       this.engine.records.vms.mintEpoch(domain.id);
@@ -196,6 +201,7 @@ export class Daemon implements AsyncDisposable {
   }
 
   private scanEnded(job: ScanJob): Promise<void> {
+    this.served?.changed();
     this.meter.scanEnded(job);
     return this.threats.answer(job);
   }
@@ -220,6 +226,7 @@ export class Daemon implements AsyncDisposable {
       (key) => `${key}: counts from the next start of the service`,
     );
     for (const problem of problems) logger.warn(problem);
+    this.served?.changed();
     logger.info('the configuration was taken up', { files });
     return { files: [...files], problems, vms: this.guests.list().length };
   }

@@ -41,6 +41,8 @@ export interface GuestWatchParts {
   readonly random?: () => number;
   /** Called whenever a session has begun. */
   readonly onConnected: (domain: ReachableDomain, access: GuestAccess) => void;
+  /** Called whenever it is connected otherwise than before. */
+  readonly onConnection?: () => void;
 }
 
 type Connection = Omit<ConnectionView, 'state'> & {
@@ -185,6 +187,7 @@ export class GuestWatch {
   private become(state: Connection['state'], error?: ConnectionView['error']): void {
     const since = this.#connection.state === state ? this.#connection.since : this.parts.clock();
     this.#connection = { state, since, ...(error && { error }) };
+    this.parts.onConnection?.();
   }
 }
 

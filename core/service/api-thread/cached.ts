@@ -1,29 +1,56 @@
 /**
- * What somebody else knows, and is asked for no more often than needed: an answer that is young enough stands, one
- * that is a little older stands while it is asked for again.
+ * What somebody else knows, and is asked for no more often than needed. An answer that is young enough stands. An older
+ * one is asked for again, and stands in place of the new one when that does not come at once.
  */
+import { setTimeout as delay } from 'node:timers/promises';
+
+/** In milliseconds. */
+export interface Ages {
+  /** So young an answer stands. */
+  readonly fresh: number;
+  /** So old an answer stands in for one that does not come. */
+  readonly stale: number;
+  /** So long a new one is waited for where an old one could stand in. */
+  readonly patience: number;
+}
+
+interface Clock {
+  /** Milliseconds, of which the differences count. */
+  now(): number;
+  wait(milliseconds: number): Promise<unknown>;
+}
+
+const systemClock: Clock = { now: () => performance.now(), wait: (milliseconds) => delay(milliseconds) };
+
+interface Loading<T> {
+  readonly answer: Promise<T>;
+  /** Resolves when nobody who could do with an old answer waits any longer. */
+  readonly late: Promise<unknown>;
+}
+
 export class Cached<T> {
   private readonly load: () => Promise<T>;
-  private readonly clock: () => number;
+  private readonly ages: Ages;
+  private readonly clock: Clock;
   private value: { readonly of: T; readonly at: number } | undefined;
-  private loading: Promise<T> | undefined;
+  private loading: Loading<T> | undefined;
   private serial = 0;
 
-  /** `clock`: milliseconds, of which the differences count. */
-  constructor(load: () => Promise<T>, clock: () => number = () => performance.now()) {
+  constructor(load: () => Promise<T>, ages: Ages, clock: Clock = systemClock) {
     this.load = load;
+    this.ages = ages;
     this.clock = clock;
   }
 
-  /** Rejects as `load` does, when there is nothing that stands. */
-  get({ fresh, stale }: { readonly fresh: number; readonly stale: number }): Promise<T> {
-    const age = this.value === undefined ? Number.POSITIVE_INFINITY : this.clock() - this.value.at;
-    if (this.value !== undefined && age <= fresh) return Promise.resolve(this.value.of);
-    const renewed = this.renew();
-    if (this.value === undefined || age > stale) return renewed;
-    // Whoever asks next is told of the failure.
-    renewed.catch(() => undefined);
-    return Promise.resolve(this.value.of);
+  /** Rejects as `load` does, where nothing can stand in. */
+  async get(): Promise<T> {
+    const known = this.value;
+    const age = known === undefined ? Number.POSITIVE_INFINITY : this.clock.now() - known.at;
+    if (known !== undefined && age <= this.ages.fresh) return known.of;
+    this.loading ??= this.begin();
+    const { answer, late } = this.loading;
+    if (known === undefined || age > this.ages.stale) return answer;
+    return Promise.race([answer.catch(() => known.of), late.then(() => known.of)]);
   }
 
   /** What is known does not hold any more: whoever asks from now on waits for what is so now. */
@@ -33,16 +60,15 @@ export class Cached<T> {
     this.serial += 1;
   }
 
-  private renew(): Promise<T> {
-    this.loading ??= this.ask(this.serial);
-    return this.loading;
+  private begin(): Loading<T> {
+    return { answer: this.ask(this.serial), late: this.clock.wait(this.ages.patience) };
   }
 
   private async ask(serial: number): Promise<T> {
-    const begun = this.clock();
+    const at = this.clock.now();
     try {
       const of = await this.load();
-      if (serial === this.serial) this.value = { of, at: begun };
+      if (serial === this.serial) this.value = { of, at };
       return of;
     } finally {
       if (serial === this.serial) this.loading = undefined;

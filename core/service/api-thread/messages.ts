@@ -43,4 +43,6 @@ export type Told =
   | { readonly type: 'value'; readonly id: number; readonly value: unknown }
   | { readonly type: 'failure'; readonly id: number; readonly failure: Failure }
   | { readonly type: 'event'; readonly id: number; readonly event: ScanEvent }
+  /** Something is not as it was told before. */
+  | { readonly type: 'changed' }
   | { readonly type: 'close' };

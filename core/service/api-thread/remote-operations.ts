@@ -17,7 +17,7 @@ import type {
   TokenView,
   VmView,
 } from '../views.ts';
-import { Cached } from './cached.ts';
+import { type Ages, Cached } from './cached.ts';
 import type { Method } from './messages.ts';
 
 export interface RemoteParts {
@@ -28,8 +28,8 @@ export interface RemoteParts {
   reads(now: { vms: () => Promise<readonly VmView[]>; scans: () => Promise<readonly ScanView[]> }): Reads;
 }
 
-/** In milliseconds. A service that is busy may take longer than the first to answer, not than the second. */
-const AGE = { fresh: 250, stale: 3_000 } as const;
+/** A service that is busy scanning answers when it comes to it; nobody waits for that who looks at what was a moment ago. */
+const AGES: Ages = { fresh: 200, stale: 3_000, patience: 20 };
 /** Different pages that are kept at once. */
 const MOST_PAGES = 64;
 
@@ -43,14 +43,14 @@ export class RemoteOperations implements Operations {
 
   constructor(parts: RemoteParts) {
     this.parts = parts;
-    this.allVms = new Cached(() => this.ask<readonly VmView[]>('vms'));
-    this.liveScans = new Cached(() => this.ask<readonly ScanView[]>('liveScans'));
-    this.condition = new Cached(() => this.ask<HealthView>('health'));
-    this.reads = parts.reads({ vms: () => this.vms(), scans: () => this.liveScans.get(AGE) });
+    this.allVms = new Cached(() => this.ask<readonly VmView[]>('vms'), AGES);
+    this.liveScans = new Cached(() => this.ask<readonly ScanView[]>('liveScans'), AGES);
+    this.condition = new Cached(() => this.ask<HealthView>('health'), AGES);
+    this.reads = parts.reads({ vms: () => this.vms(), scans: () => this.liveScans.get() });
   }
 
   vms(): Promise<readonly VmView[]> {
-    return this.allVms.get(AGE);
+    return this.allVms.get();
   }
 
   vm(nameOrId: string): Promise<VmView> {
@@ -78,7 +78,7 @@ export class RemoteOperations implements Operations {
   }
 
   health(): Promise<HealthView> {
-    return this.condition.get(AGE);
+    return this.condition.get();
   }
 
   followScan(id: string, signal: AbortSignal): AsyncIterable<ScanEvent> {
@@ -164,10 +164,10 @@ export class RemoteOperations implements Operations {
     let known = this.pages.get(key) as Cached<T> | undefined;
     if (known === undefined) {
       if (this.pages.size >= MOST_PAGES) this.pages.clear();
-      known = new Cached(load);
+      known = new Cached(load, AGES);
       this.pages.set(key, known);
     }
-    return known.get({ fresh: AGE.fresh, stale: AGE.fresh });
+    return known.get();
   }
 
   /** Whoever changed something finds it changed when they look. */
@@ -175,8 +175,13 @@ export class RemoteOperations implements Operations {
     try {
       return await this.ask<T>(method, ...args);
     } finally {
-      for (const known of [this.allVms, this.liveScans, this.condition]) known.forget();
-      this.pages.clear();
+      this.forget();
     }
+  }
+
+  /** What was told before does not hold any more. */
+  forget(): void {
+    for (const known of [this.allVms, this.liveScans, this.condition]) known.forget();
+    this.pages.clear();
   }
 }

@@ -32,13 +32,18 @@ export interface ServeApiParts {
   readonly onAnswer: (route: string, status: number, milliseconds: number) => void;
 }
 
+export interface ServedApi extends AsyncDisposable {
+  /** Something is not as it was told before: whoever asks is told anew. */
+  changed(): void;
+}
+
 /** Rejects as `startApi` does. What it gives closes the API. */
-export async function serveApi(parts: ServeApiParts): Promise<AsyncDisposable> {
+export async function serveApi(parts: ServeApiParts): Promise<ServedApi> {
   const thread = await Thread.start(parts);
   return new KeptThread(parts, thread);
 }
 
-class KeptThread implements AsyncDisposable {
+class KeptThread implements ServedApi {
   private readonly parts: ServeApiParts;
   private current: Thread;
   private closed = false;
@@ -47,6 +52,10 @@ class KeptThread implements AsyncDisposable {
     this.parts = parts;
     this.current = thread;
     void this.keep();
+  }
+
+  changed(): void {
+    this.current.changed();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -105,6 +114,10 @@ class Thread {
     const thread = new Thread(parts);
     await thread.started.promise;
     return thread;
+  }
+
+  changed(): void {
+    this.tell({ type: 'changed' });
   }
 
   async close(): Promise<void> {

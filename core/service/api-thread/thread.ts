@@ -51,8 +51,8 @@ class Service {
     }
   }
 
-  /** Whatever but `close` it was told. */
-  hear(message: Exclude<Told, { type: 'close' }>): void {
+  /** An answer, or an event. */
+  hear(message: Exclude<Told, { type: 'close' | 'changed' }>): void {
     if (message.type === 'event') {
       this.feeds.get(message.id)?.publish(message.event);
       return;
@@ -82,6 +82,7 @@ async function serve(port: MessagePort, { options, state }: ThreadData): Promise
   const closing = Promise.withResolvers<void>();
   port.on('message', (message: Told) => {
     if (message.type === 'close') closing.resolve();
+    else if (message.type === 'changed') operations.forget();
     else service.hear(message);
   });
   const api = await startApi(operations, {
