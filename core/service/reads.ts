@@ -3,7 +3,7 @@
  * so that whoever asks a lot need not disturb those who scan.
  */
 import type { Records } from '../services.ts';
-import type { ActionRecord, FindingRecord, VaultRecord } from '../store/records.ts';
+import type { ActionRecord, FindingRecord, ScanRecord, VaultRecord } from '../store/records.ts';
 import { OperationError } from './error.ts';
 import type { ScanQuery, VmQuery } from './operations.ts';
 import type { Page, ScanView, VmView } from './views.ts';
@@ -45,9 +45,7 @@ export class Reads {
     const filter = { ...(id !== undefined && { vm: id }), ...(state !== undefined && { state }) };
     // At least one, so that there is a `next` where there is more.
     const page = records.scans.page(filter, { ...query, limit: Math.max(1, query.limit - first.length) });
-    const recorded = page.items.map(
-      (record) => now.find((view) => view.id === record.id) ?? this.viewOf(record),
-    );
+    const recorded = page.items.map((record) => this.latest(record, now));
     return { ...page, items: [...first, ...recorded] };
   }
 
@@ -82,6 +80,13 @@ export class Reads {
 
   private async filterOf(vm: string | undefined): Promise<{ vm?: string }> {
     return vm === undefined ? {} : { vm: await this.idOf(vm) };
+  }
+
+  /** What is going on was asked for before the record was read: one that has ended meanwhile is as its record has it. */
+  private latest(record: ScanRecord, now: readonly ScanView[]): ScanView {
+    const view = now.find(({ id }) => id === record.id);
+    const isBehind = view?.finishedAt === undefined && record.state !== 'running';
+    return view && !isBehind ? view : this.viewOf(record);
   }
 
   private viewOf(record: Parameters<typeof scanView>[0]): ScanView {

@@ -183,7 +183,10 @@ describe.runIf(ready)('a reload', { timeout: 60_000 }, () => {
     service.signal('SIGHUP');
     await service.until('the new grant', async () => budgets.length > 1);
     expect(budgets.at(-1)).toEqual({ cpuPercent: 20 });
-    expect(await connected(service)).toMatchObject({ group: 'webs' });
+    await service.vm(
+      'web',
+      ({ group: name, connection }) => name === 'webs' && connection.state === 'connected',
+    );
     expect((await service.client.startScan({ vm: 'web' })).mode).toBe('contain');
   });
 
