@@ -70,6 +70,19 @@ describe('what is known of another', () => {
     expect(await late).toBe('two');
   });
 
+  it('is asked for again once it has expired, and stands in all the same', async () => {
+    const source = new Source();
+    await source.learn('one');
+    source.cached.expire();
+    const again = source.cached.get();
+    source.waits.at(-1)?.resolve();
+    expect(await again).toBe('one');
+    source.asked[1]?.resolve('two');
+    await source.asked[1]?.promise;
+    expect(await source.cached.get()).toBe('two');
+    expect(source.asked).toHaveLength(2);
+  });
+
   it('does not hold any more once it is forgotten, nor does an answer that was on its way', async () => {
     const source = new Source();
     const before = source.cached.get();

@@ -34,6 +34,7 @@ export class Cached<T> {
   private readonly clock: Clock;
   private value: { readonly of: T; readonly at: number } | undefined;
   private loading: Loading<T> | undefined;
+  private expired = false;
   private serial = 0;
 
   constructor(load: () => Promise<T>, ages: Ages, clock: Clock = systemClock) {
@@ -46,11 +47,18 @@ export class Cached<T> {
   async get(): Promise<T> {
     const known = this.value;
     const age = known === undefined ? Number.POSITIVE_INFINITY : this.clock.now() - known.at;
-    if (known !== undefined && age <= this.ages.fresh) return known.of;
+    if (known !== undefined && age <= this.ages.fresh && !this.expired) return known.of;
     this.loading ??= this.begin();
     const { answer, late } = this.loading;
     if (known === undefined || age > this.ages.stale) return answer;
     return Promise.race([answer.catch(() => known.of), late.then(() => known.of)]);
+  }
+
+  /** What is known is not fresh any more, whatever its age; an answer that is on its way may not be either. */
+  expire(): void {
+    this.expired = true;
+    this.loading = undefined;
+    this.serial += 1;
   }
 
   /** What is known does not hold any more: whoever asks from now on waits for what is so now. */
@@ -68,7 +76,10 @@ export class Cached<T> {
     const at = this.clock.now();
     try {
       const of = await this.load();
-      if (serial === this.serial) this.value = { of, at };
+      if (serial === this.serial) {
+        this.value = { of, at };
+        this.expired = false;
+      }
       return of;
     } finally {
       if (serial === this.serial) this.loading = undefined;

@@ -175,13 +175,16 @@ export class RemoteOperations implements Operations {
     try {
       return await this.ask<T>(method, ...args);
     } finally {
-      this.forget();
+      for (const known of this.known()) known.forget();
     }
   }
 
-  /** What was told before does not hold any more. */
-  forget(): void {
-    for (const known of [this.allVms, this.liveScans, this.condition]) known.forget();
-    this.pages.clear();
+  /** Something changed in the service: it is asked before it is told as it was. */
+  expire(): void {
+    for (const known of this.known()) known.expire();
+  }
+
+  private known(): Cached<unknown>[] {
+    return [this.allVms, this.liveScans, this.condition, ...this.pages.values()];
   }
 }

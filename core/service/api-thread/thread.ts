@@ -82,7 +82,7 @@ async function serve(port: MessagePort, { options, state }: ThreadData): Promise
   const closing = Promise.withResolvers<void>();
   port.on('message', (message: Told) => {
     if (message.type === 'close') closing.resolve();
-    else if (message.type === 'changed') operations.forget();
+    else if (message.type === 'changed') operations.expire();
     else service.hear(message);
   });
   const api = await startApi(operations, {
