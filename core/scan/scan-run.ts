@@ -47,7 +47,8 @@ export class ScanRun {
     const { id = randomUUID(), trigger = 'manual', mode, dryRun } = request;
     const { policy } = settingsFor(this.settings.current, this.guest.domain);
     const startedAt = this.clock();
-    const scan = this.scans.begin({ id, vm: vm.id, mode, dryRun, trigger, startedAt });
+    const partial = isPartial(request) && ({ partial: true } as const);
+    const scan = this.scans.begin({ id, vm: vm.id, mode, dryRun, trigger, startedAt, ...partial });
     const tally = new Tally();
     const responder = this.responder(request, policy);
     using spool = this.spool.share();
@@ -144,6 +145,8 @@ export class ScanRun {
     return { vm, scan, findings: [...findings.values()], unscanned, problems, plan: { steps, withheld } };
   }
 }
+
+const isPartial = ({ roots }: ScanRequest): boolean => !roots.some((root) => root.equals(GuestPath.of('/')));
 
 function inventoryOf(policy: Policy, roots: readonly GuestPath[]): InventoryPolicy {
   const { excludes, oneFileSystem, inventory } = policy;

@@ -176,6 +176,7 @@ const ScanRecordView: z.ZodType<ScanRecord> = z
     mode,
     dryRun: z.boolean(),
     trigger: z.enum(SCAN_TRIGGERS),
+    partial: z.literal(true).exactOptional(),
     startedAt: time,
     finishedAt: time.exactOptional(),
     state: z.enum(['running', 'finished', 'failed', 'cancelled']),

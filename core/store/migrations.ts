@@ -151,10 +151,11 @@ export const MIGRATIONS: readonly string[] = [
   ) STRICT;
   `,
   `
-  -- What had a scan begin, and why one came to nothing (JSON: code and message).
+  -- What had a scan begin, why one came to nothing (JSON: code and message), and 1 where it was of a part of the guest.
   ALTER TABLE scans ADD COLUMN trigger TEXT NOT NULL DEFAULT 'manual';
   ALTER TABLE scans ADD COLUMN dryRun INTEGER NOT NULL DEFAULT 0;
   ALTER TABLE scans ADD COLUMN error TEXT;
+  ALTER TABLE scans ADD COLUMN partial INTEGER;
   CREATE INDEX scansByTime ON scans (startedAt);
   CREATE INDEX findingsByTime ON findings (lastSeen);
   CREATE INDEX actionsByTime ON actions (intentAt);

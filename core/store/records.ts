@@ -72,6 +72,8 @@ export interface ScanRecord {
   readonly mode: Mode;
   readonly dryRun: boolean;
   readonly trigger: ScanTrigger;
+  /** Only a part of the guest was looked at. */
+  readonly partial?: true;
   readonly startedAt: number;
   readonly finishedAt?: number;
   readonly state: 'running' | 'finished' | 'failed' | 'cancelled';

@@ -25,6 +25,10 @@ const ScanRow = z.object({
   mode: z.enum(['detect', 'contain', 'delete']),
   dryRun: z.int().transform(Boolean),
   trigger: z.enum(SCAN_TRIGGERS),
+  partial: z
+    .literal(1)
+    .transform(() => true as const)
+    .exactOptional(),
   startedAt: timeColumn,
   finishedAt: timeColumn.exactOptional(),
   state: z.enum(['running', 'finished', 'failed', 'cancelled']),
@@ -42,11 +46,13 @@ export class ScanStore {
     this.database = database;
   }
 
-  begin(scan: Pick<ScanRecord, 'id' | 'vm' | 'mode' | 'dryRun' | 'trigger' | 'startedAt'>): ScanRecord {
+  begin(
+    scan: Pick<ScanRecord, 'id' | 'vm' | 'mode' | 'dryRun' | 'trigger' | 'partial' | 'startedAt'>,
+  ): ScanRecord {
     this.database.run(
-      `INSERT INTO scans (id, vm, mode, dryRun, trigger, startedAt, state)
-       VALUES (:id, :vm, :mode, :dryRun, :trigger, :startedAt, 'running')`,
-      { ...scan, dryRun: Number(scan.dryRun) },
+      `INSERT INTO scans (id, vm, mode, dryRun, trigger, partial, startedAt, state)
+       VALUES (:id, :vm, :mode, :dryRun, :trigger, :partial, :startedAt, 'running')`,
+      { ...scan, dryRun: Number(scan.dryRun), partial: scan.partial ? 1 : null },
     );
     return { ...scan, state: 'running' };
   }
@@ -82,10 +88,11 @@ export class ScanStore {
     return scan;
   }
 
-  /** The last scan of a guest that came to its end. */
+  /** The last scan of a whole guest that came to its end. */
   lastOf(vm: string): ScanRecord | undefined {
     const row = this.database.get(
-      `SELECT * FROM scans WHERE vm = :vm AND state = 'finished' ORDER BY startedAt DESC, id LIMIT 1`,
+      `SELECT * FROM scans WHERE vm = :vm AND state = 'finished' AND partial IS NULL
+       ORDER BY startedAt DESC, id LIMIT 1`,
       { vm },
     );
     return row && read(row);

@@ -135,6 +135,21 @@ describe('ScanStore', () => {
     expect(scans.get('s1')).toMatchObject({ dryRun: true, trigger: 'pack', error });
   });
 
+  test('tells the last scan of a whole guest', () => {
+    const scans = new ScanStore(database);
+    const end = (id: string) => scans.finish(id, { state: 'finished', finishedAt: 99, summary });
+    scans.begin({ id: 'whole', vm: 'v', mode: 'detect', startedAt: 10, ...asked });
+    scans.begin({ id: 'part', vm: 'v', mode: 'detect', startedAt: 20, ...asked, partial: true });
+    scans.begin({ id: 'broken', vm: 'v', mode: 'detect', startedAt: 30, ...asked });
+    expect(scans.lastOf('v')).toBeUndefined();
+    end('part');
+    expect(scans.get('part')).toMatchObject({ partial: true });
+    expect(scans.lastOf('v')).toBeUndefined();
+    end('whole');
+    scans.finish('broken', { state: 'failed', finishedAt: 99 });
+    expect(scans.lastOf('v')?.id).toBe('whole');
+  });
+
   test('gives pages, newest first, until there is nothing left', () => {
     const scans = new ScanStore(database);
     for (const [index, vm] of ['v', 'w', 'v', 'v', 'v'].entries()) {
