@@ -29,7 +29,7 @@ import type {
   TokenView,
   VmView,
 } from './views.ts';
-import { vmView } from './vm-views.ts';
+import { powerOf, vmView } from './vm-views.ts';
 
 const WHOLE_GUEST = [GuestPath.of('/')];
 
@@ -160,7 +160,7 @@ export class DaemonOperations implements Operations {
     return packs.list().map(({ vendor, id, active, previous }) => ({
       ...{ vendor, id, active, builtIn: false },
       ...(previous && { previous }),
-      problems: problems.filter(({ file }) => file.includes(`${vendor}/${id}`)).map(({ message }) => message),
+      problems: problems.filter(({ file }) => file === `${vendor}/${id}`).map(({ message }) => message),
     }));
   }
 
@@ -250,7 +250,7 @@ export class DaemonOperations implements Operations {
   private async told(id: string, power: VmView['power'] | undefined): Promise<void> {
     const { guests } = this.parts;
     for (let waited = 0; power !== undefined && waited < TOLD_WITHIN_MS; waited += TOLD_AGAIN_MS) {
-      if (this.viewOf(guests.find(id)).power === power) return;
+      if (powerOf(guests.find(id).domain) === power) return;
       await pause(TOLD_AGAIN_MS);
     }
   }

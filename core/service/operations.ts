@@ -1,12 +1,12 @@
 import type { WireBytes } from '../../protocol/index.ts';
 import type { Mode } from '../api/index.ts';
+import type { Page, PageQuery } from '../store/page.ts';
 import type { ActionRecord, FindingRecord, VaultRecord } from '../store/records.ts';
 import type {
   EnrolmentView,
   HealthView,
   PackChangeView,
   PackView,
-  Page,
   PatchReportView,
   ReloadView,
   SCAN_STATES,
@@ -30,13 +30,6 @@ export interface ScanOrder {
   readonly dryRun?: boolean;
   /** Look at everything, whatever is known from before. */
   readonly fresh?: boolean;
-}
-
-/** Some of many, newest first. */
-export interface PageQuery {
-  readonly limit: number;
-  /** The `next` of the page before. */
-  readonly before?: string;
 }
 
 export interface ScanQuery extends PageQuery {

@@ -197,7 +197,4 @@ export type ReloadView = z.output<typeof ReloadView>;
 /** Some of many, newest first; `next` goes into the next question as `before`, and is absent at the end. */
 export const pageOf = <Item extends z.ZodType>(item: Item) =>
   z.object({ items: z.array(item), next: z.string().exactOptional() });
-export interface Page<Item> {
-  readonly items: readonly Item[];
-  readonly next?: string;
-}
+export type { Page } from '../store/page.ts';

@@ -25,6 +25,8 @@ const CHANNEL: Readonly<Record<HostDomain['port'], VmView['channel']>> = {
 /** What is in no group of the configuration. */
 const NO_GROUP = 'default';
 
+export const powerOf = ({ state }: HostDomain): VmView['power'] => POWER[state];
+
 export interface VmViewParts {
   readonly records: Pick<Records, 'vms' | 'scans'>;
   readonly groupOf: (vm: VmName) => string | undefined;
@@ -40,7 +42,7 @@ export function vmView(watch: GuestWatch, { records, groupOf, nextScanOf }: VmVi
     id: domain.id,
     name: domain.name,
     group: groupOf(domain) ?? NO_GROUP,
-    power: POWER[domain.state],
+    power: powerOf(domain),
     channel: domain.socket === undefined && domain.state === 'running' ? 'absent' : CHANNEL[domain.port],
     connection: connectionOf(watch, record),
     ...(record && { lastSeen: record.lastSeen, agentVersion: record.login.agent.version }),
