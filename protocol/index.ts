@@ -1,4 +1,5 @@
 /** The wire contract that host and agent share. `README.md` in this folder explains it. */
+export * from './count.ts';
 export * from './enrolment.ts';
 export * from './error.ts';
 export * from './instructions.ts';
