@@ -110,7 +110,7 @@ export async function compose(settings: Settings, options: ServiceOptions): Prom
   const context = {
     logger: options.logger,
     cache: join(settings.state, 'cache'),
-    signal: stop.signal,
+    signal: options.signal ? AbortSignal.any([stop.signal, options.signal]) : stop.signal,
     refused: refused.map(({ directory, error }) => ({ file: directory, message: error.message })),
   };
   const store = new PackStore(database);

@@ -87,7 +87,7 @@ async function each(run: Run, context: Context, done: 'restored' | 'purged', wor
     return interruptible(run, (signal) => oneByOne(run, done, signal, (id) => work.daemon(daemon, id)));
   const settings = await run.settingsForEngine(context);
   return interruptible(run, async (signal) => {
-    const engine = await context.startEngine(settings, { events: noEvents, logger: run.logger });
+    const engine = await context.startEngine(settings, { events: noEvents, logger: run.logger, signal });
     try {
       return await oneByOne(run, done, signal, (id) => work.engine(engine, id, signal));
     } finally {
