@@ -10,13 +10,11 @@ import { z } from 'zod';
 import { ProtocolError } from './error.ts';
 import { parseMessage } from './json.ts';
 import { Features, sha256, wireBytes } from './messages.ts';
+import { fileTime, uint32, uint64 } from './numbers.ts';
 import { displayText } from './path.ts';
 
 export const OPENC2_CONTENT_TYPE = 'application/openc2+json;version=1.0';
 
-const uint64 = z.string().regex(/^(0|[1-9]\d{0,19})$/);
-const uint32 = z.int().min(0).max(0xffff_ffff);
-const time = z.string().regex(/^-?\d{1,12}\.\d{9}$/);
 const label = z.string().max(256);
 
 /** One file as the verdict saw it. */
@@ -36,8 +34,8 @@ export const FileState = z.object({
   mode: uint32,
   uid: uint32,
   gid: uint32,
-  atime: time,
-  mtime: time,
+  atime: fileTime,
+  mtime: fileTime,
   xattrs: z.array(z.object({ name: label, value: z.base64().max(131_072) })).max(128),
 });
 export type FileState = z.output<typeof FileState>;

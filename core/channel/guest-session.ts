@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import type { z } from 'zod';
+import { z } from 'zod';
 import {
+  type ContentFailure,
   type ContentRecord,
   type ContentRequest,
   DigestLine,
@@ -20,6 +21,7 @@ import {
   parseMessage,
   ROUTES,
   type SealedInstruction,
+  sha256,
 } from '../../protocol/index.ts';
 import { ContentReader } from './content.ts';
 import type { ChannelError } from './error.ts';
@@ -86,7 +88,7 @@ export class Session implements GuestSession {
     let next = 0;
     const exchange = await this.ask(ROUTES.digests, JSON_TYPE, request, signal);
     const take = (untrusted: Buffer): DigestLine => {
-      const line = parseMessage(DigestLine, untrusted);
+      const line = parseMessage(DigestLineOrMisfit, untrusted);
       if ('index' in line && (line.index !== next++ || line.index >= request.files.length)) {
         throw new ProtocolError('record-out-of-turn', `digests: file ${line.index}`);
       }
@@ -177,5 +179,13 @@ interface OpenC2Response<Results> {
   headers: { request_id: string };
   body: { openc2: { response: { results: Results } } };
 }
+
+/** Facts that cannot be cost the file whose they are. */
+const DigestLineOrMisfit = DigestLine.or(
+  z
+    .object({ type: z.literal('digest'), index: z.int(), facts: z.unknown(), sha256 })
+    .transform(({ index }): DigestLine => ({ type: 'failure', index, failure: MISFIT })),
+);
+const MISFIT: ContentFailure = { reason: 'unreadable', detail: 'the guest says of it what cannot be' };
 
 const isEnd = ({ type }: { readonly type: string }): boolean => type === 'end';

@@ -65,12 +65,6 @@ describe('a listing', () => {
     ['with a path that is not absolute', [{ type: 'directory', path: 'd', dev: '1', files: [] }, END]],
     ['with a path that climbs', [{ type: 'directory', path: '/a/../b', dev: '1', files: [] }, END]],
     ['with NUL in a path', [{ type: 'directory', path: '/a\0', dev: '1', files: [] }, END]],
-    ['with a slash in a name', [directory(entry('a/b', 1)), END]],
-    ['with a name that climbs', [directory(entry('..', 1)), END]],
-    ['with an empty name', [directory(entry('', 1)), END]],
-    ['with a lone surrogate', [directory(entry('\ud800', 1)), END]],
-    ['with a negative size', [directory(entry('a', -1)), END]],
-    ['with a size past 2^53', [directory(entry('a', 2 ** 60)), END]],
     ['with too many files in a line', [directory(...Array.from({ length: 513 }, () => entry('a', 1))), END]],
     ['that goes on after its end', [END, directory()]],
     ['that ends twice', [END, END]],
@@ -211,7 +205,6 @@ describe('content', () => {
     ['with a payload in END', [open(0, 1), encodeRecord(RECORD.end, 0, Buffer.from('x')), second]],
     ['with an unknown kind', [Buffer.concat([Buffer.from([9]), Buffer.alloc(8)])]],
     ['with an unknown reason', [fail(0, 'mood'), second]],
-    ['with malformed facts', [encodeRecord(RECORD.open, 0, Buffer.from('{}')), end(0), second]],
     ['cut within a record', [first, second.subarray(0, -3)]],
   ])('%s breaks the protocol', async (_name, records) => {
     expect(await outcomeOf(ROUTES.content, body(Buffer.concat(records)), readContent)).toEqual(VIOLATION);
@@ -243,7 +236,6 @@ describe('digests that a guest claims', () => {
     ['of a file too few', [digest(0), end]],
     ['of a file too many', [digest(0), digest(1), digest(2), end]],
     ['that are none', [{ ...digest(0), sha256: 'abc' }, digest(1), end]],
-    ['without facts', [{ ...digest(0), facts: {} }, digest(1), end]],
   ])('%s break the protocol', async (_name, lines) => {
     expect(await outcomeOf(ROUTES.digests, (stream) => sendLines(stream, lines), claim)).toEqual(VIOLATION);
   });
