@@ -10,7 +10,9 @@ import {
   readdirSync,
   readFileSync,
   renameSync,
+  statSync,
   symlinkSync,
+  truncateSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs';
@@ -88,6 +90,48 @@ describe('contain:file and restore:file', () => {
     const outcome = await host.send(contain(fileTarget(agent.root, '/bad', MALWARE)));
     expect(outcome.state?.xattrs).toHaveLength(128);
     expect(outcome.detail).toContain('12 extended attributes');
+  });
+});
+
+describe('a file with metadata that is out of the ordinary', () => {
+  const user = (name: string | number[]) => Buffer.concat([Buffer.from('user.'), Buffer.from(name)]);
+
+  it('comes back with attributes whose names are no text, and sparse', async () => {
+    await using agent = await TestAgent.start();
+    const path = join(agent.root, 'bad');
+    const content = Buffer.alloc(64 * 1024 * 1024);
+    content.write(MALWARE);
+    writeFileSync(path, MALWARE);
+    truncateSync(path, content.length);
+    const file = openSync(path, 'r+');
+    const attributes = [user([0xff, 0xfe, 0x80]), user('\u202e"\n'), user('n'.repeat(250))];
+    for (const name of attributes) setAttribute(file, { name, value: Buffer.from(name) });
+    closeSync(file);
+    const host = await agent.session('contain:file', 'restore:file');
+    const { code, state } = await host.send(contain(fileTarget(agent.root, '/bad', content)));
+    if (!state) throw new Error(`no state with ${code}`);
+
+    const hash = sha256(content);
+    await host.stage(hash, content);
+    expect(await host.send({ name: 'restore:file', target: { path: '/bad', sha256: hash, state } })).toEqual({
+      code: 'done',
+    });
+    expect(readFileSync(path).equals(content)).toBe(true);
+    expect(statSync(path).blocks * 512).toBeLessThan(1024 * 1024);
+    const back = openSync(path, 'r');
+    expect(readAttributes(back).map(({ name }) => name)).toEqual(expect.arrayContaining(attributes));
+    closeSync(back);
+  });
+
+  it('is not given the owner that chown takes for none', async () => {
+    await using agent = await TestAgent.start();
+    const host = await agent.session('restore:file');
+    await host.stage(sha256('x'), Buffer.from('x'));
+    const times = { atime: '1.000000000', mtime: '1.000000000' };
+    const state = { mode: 0o4755, uid: 0xffff_ffff, gid: 0, ...times, xattrs: [] };
+    const target = { path: '/bad', sha256: sha256('x'), state };
+    expect(await host.send({ name: 'restore:file', target })).toMatchObject({ code: 'failed' });
+    expect(readdirSync(agent.root)).toEqual([]);
   });
 });
 

@@ -2,8 +2,8 @@
  * The vault: the contents of contained files, on the host, in `vault/` of the state directory.
  *
  * A file's name is a random id made here; the guest's path is data in the index and never part of a host path.
- * Its content cannot run and is not found by scanners by accident: 0400, behind a header, and each byte XORed
- * with 0xA5 (this hides nothing from anybody, nor is it meant to). SHA-256 is checked on the way in and out.
+ * Its content cannot run and is not found by scanners by accident: 0400, behind a header, and neutralised
+ * (`neutralise.ts`; this hides nothing from anybody, nor is it meant to). SHA-256 is checked on the way in and out.
  */
 import { createHash } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
@@ -13,13 +13,8 @@ import { StoreError } from '../error.ts';
 import type { ActionRecord, VaultRecord } from '../store/records.ts';
 import { toStoreError } from '../store/sqlite-error.ts';
 import type { VaultIndex } from '../store/vault-index.ts';
+import { FIRST_HEADER, HEADER, mask, neutralise, runsOfData } from './neutralise.ts';
 
-const HEADER = Buffer.from(
-  'LAZARET-VAULT 1\n' +
-    'The content of a file that was taken out of a guest because it was judged malicious.\n' +
-    'What follows is that content, each byte XORed with 0xA5. Get it back with: lazaret quarantine restore\n\n',
-);
-const MASK = 0xa5;
 const CHUNK_BYTES = 1024 * 1024;
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
@@ -85,10 +80,10 @@ export class Vault {
     const { sha256 } = this.index.get(id);
     const path = this.pathOf(id);
     await using file = await openStored(path);
-    await requireHeader(file, path);
+    const { start, restore } = await formatOf(file, path);
     const hash = createHash('sha256');
-    for await (const chunk of read(file, HEADER.length)) {
-      mask(chunk);
+    for await (const chunk of read(file, start)) {
+      restore(chunk);
       hash.update(chunk);
       yield chunk;
     }
@@ -148,31 +143,43 @@ async function writeNeutralised(from: string, to: string, sha256: string): Promi
   await using source = await open(from, constants.O_RDONLY | constants.O_NOFOLLOW);
   await using target = await open(to, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o400);
   const hash = createHash('sha256');
-  await target.writeFile(HEADER);
+  await writeAt(target, HEADER, 0);
+  let at = HEADER.length;
   for await (const chunk of read(source, 0)) {
     hash.update(chunk);
-    mask(chunk);
-    await target.writeFile(chunk);
+    neutralise(chunk);
+    for (const [first, end] of runsOfData(chunk))
+      await writeAt(target, chunk.subarray(first, end), at + first);
+    at += chunk.length;
   }
   if (hash.digest('hex') !== sha256) {
     throw new StoreError('corrupt', 'what was to be contained is not what was judged: it was not taken');
   }
+  // It may end in a hole.
+  await target.truncate(at);
   await target.sync();
 }
 
-/** The file's chunks from `position` on; each is the caller's to keep and change. */
-async function* read(file: FileHandle, position: number): AsyncGenerator<Buffer> {
-  for (let at = position; ; ) {
-    const buffer = Buffer.allocUnsafe(CHUNK_BYTES);
-    const { bytesRead } = await file.read(buffer, 0, CHUNK_BYTES, at);
-    if (bytesRead === 0) return;
-    at += bytesRead;
-    yield buffer.subarray(0, bytesRead);
+async function writeAt(file: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
+  for (let at = 0; at < bytes.length; ) {
+    at += (await file.write(bytes, at, bytes.length - at, position + at)).bytesWritten;
   }
 }
 
-function mask(bytes: Buffer): void {
-  for (let at = 0; at < bytes.length; at++) bytes[at] = (bytes[at] ?? 0) ^ MASK;
+/** The file's chunks from `position` on, each a whole number of blocks but for the last; the caller's to keep and change. */
+async function* read(file: FileHandle, position: number): AsyncGenerator<Buffer> {
+  for (let at = position; ; ) {
+    const buffer = Buffer.allocUnsafe(CHUNK_BYTES);
+    let length = 0;
+    while (length < CHUNK_BYTES) {
+      const { bytesRead } = await file.read(buffer, length, CHUNK_BYTES - length, at + length);
+      if (bytesRead === 0) break;
+      length += bytesRead;
+    }
+    if (length > 0) yield buffer.subarray(0, length);
+    if (length < CHUNK_BYTES) return;
+    at += length;
+  }
 }
 
 async function sync(directory: string): Promise<void> {
@@ -191,10 +198,19 @@ async function openStored(path: string): Promise<FileHandle> {
   }
 }
 
-async function requireHeader(file: FileHandle, path: string): Promise<void> {
+/** How the content lies in a file of the vault: as now, or as the first release wrote it. */
+async function formatOf(
+  file: FileHandle,
+  path: string,
+): Promise<{ start: number; restore: (bytes: Buffer) => void }> {
   const header = Buffer.alloc(HEADER.length);
   const { bytesRead } = await file.read(header, 0, header.length, 0);
-  if (bytesRead !== HEADER.length || !header.equals(HEADER)) throw damaged(path);
+  if (bytesRead === HEADER.length && header.equals(HEADER)) {
+    return { start: HEADER.length, restore: neutralise };
+  }
+  const begins = header.subarray(0, Math.min(bytesRead, FIRST_HEADER.length));
+  if (begins.equals(FIRST_HEADER)) return { start: FIRST_HEADER.length, restore: mask };
+  throw damaged(path);
 }
 
 const damaged = (path: string): StoreError =>
