@@ -220,6 +220,8 @@ const response = <Results extends z.ZodType>(results: Results) =>
 
 export const FeaturesResponse = response(Features);
 export const OutcomeResponse = response(z.object({ 'x-lazaret': Outcome }));
+/** The same before it is known what it says. */
+export const AnyResponse = response(z.unknown());
 
 export function encodeFeatures(requestId: string, features: Features): unknown {
   return {

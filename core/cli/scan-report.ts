@@ -92,6 +92,7 @@ const RESPONSE_SHADES: Readonly<Record<FindingRecord['response'], Shade>> = {
   contained: 'good',
   deleted: 'good',
   failed: 'bad',
+  unknown: 'bad',
 };
 
 function responseText({ response, reason }: FindingRecord, paint: Paint): string {

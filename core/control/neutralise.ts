@@ -8,9 +8,9 @@
  *
  * The first release wrote a shorter header and XORed every byte.
  */
+import { BLOCK_BYTES, isEmpty } from './sparse.ts';
+
 const MASK = 0xa5;
-const BLOCK_BYTES = 4096;
-const ZEROS = Buffer.alloc(BLOCK_BYTES);
 const MASKS = Buffer.alloc(BLOCK_BYTES, MASK);
 
 const title = (version: number, how: string): Buffer =>
@@ -33,7 +33,7 @@ function padded(text: Buffer): Buffer {
 export function neutralise(bytes: Buffer): void {
   for (let at = 0; at < bytes.length; at += BLOCK_BYTES) {
     const block = bytes.subarray(at, at + BLOCK_BYTES);
-    if (!isAll(block, ZEROS) && !isAll(block, MASKS)) mask(block);
+    if (!isEmpty(block) && !isMasks(block)) mask(block);
   }
 }
 
@@ -41,18 +41,4 @@ export function mask(bytes: Buffer): void {
   for (let at = 0; at < bytes.length; at++) bytes[at] = (bytes[at] ?? 0) ^ MASK;
 }
 
-/** The blocks of these bytes, which begin at a block, that are not holes; those that follow each other as one. */
-export function* runsOfData(bytes: Buffer): Generator<[from: number, to: number]> {
-  let begin: number | undefined;
-  for (let at = 0; at < bytes.length; at += BLOCK_BYTES) {
-    const isHole = isAll(bytes.subarray(at, at + BLOCK_BYTES), ZEROS);
-    if (!isHole) begin ??= at;
-    else if (begin !== undefined) {
-      yield [begin, at];
-      begin = undefined;
-    }
-  }
-  if (begin !== undefined) yield [begin, bytes.length];
-}
-
-const isAll = (block: Buffer, pattern: Buffer): boolean => block.compare(pattern, 0, block.length) === 0;
+const isMasks = (block: Buffer): boolean => MASKS.compare(block, 0, block.length, 0, block.length) === 0;

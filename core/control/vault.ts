@@ -10,11 +10,13 @@ import { mkdirSync } from 'node:fs';
 import { constants, type FileHandle, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { StoreError } from '../error.ts';
-import type { ActionRecord, VaultRecord } from '../store/records.ts';
+import type { ActionRecord, RecordedOutcome, VaultRecord } from '../store/records.ts';
 import { toStoreError } from '../store/sqlite-error.ts';
 import type { VaultIndex } from '../store/vault-index.ts';
-import { FIRST_HEADER, HEADER, mask, neutralise, runsOfData } from './neutralise.ts';
+import { FIRST_HEADER, HEADER, mask, neutralise } from './neutralise.ts';
+import { writeRuns } from './sparse.ts';
 
+const MAY_BE_TAKEN: ReadonlySet<RecordedOutcome['code']> = new Set(['done', 'interrupted', 'unknown']);
 const CHUNK_BYTES = 1024 * 1024;
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
@@ -55,9 +57,9 @@ export class Vault {
     if (instruction.name === 'contain:file') {
       const record = this.index.ofAction(action.id);
       if (record?.status !== 'arriving') return;
-      // `interrupted`: the agent may not have got to put the file back, so ours may be the only copy.
-      const taken = outcome?.code === 'done' || outcome?.code === 'interrupted';
-      if (!taken) await this.drop(record);
+      // But for `done`, the file may be in its place all the same; or ours may be the only copy.
+      const mayBeTaken = outcome && MAY_BE_TAKEN.has(outcome.code);
+      if (!mayBeTaken) await this.drop(record);
       else this.index.save({ ...record, status: 'held', ...(outcome.state && { state: outcome.state }) });
     } else if (instruction.name === 'restore:file' && outcome?.code === 'done') {
       const record = this.heldFor(action.vm, instruction.target);
@@ -90,15 +92,9 @@ export class Vault {
     if (hash.digest('hex') !== sha256) throw damaged(path);
   }
 
-  /** Removes the content for good; the record stays, as `purged`. StoreError `not-found`. */
+  /** Removes the content for good; the record stays, as `purged`. Nothing may be at work upon it. StoreError `not-found`. */
   async purge(id: string): Promise<VaultRecord> {
     const record = this.index.get(id);
-    if (record.status === 'arriving') {
-      throw new StoreError(
-        'in-use',
-        `the containment of ${id} is not settled: scan that guest, then purge it`,
-      );
-    }
     const purged: VaultRecord = { ...record, status: 'purged' };
     await rm(this.pathOf(id), { force: true });
     this.index.save(purged);
@@ -143,13 +139,12 @@ async function writeNeutralised(from: string, to: string, sha256: string): Promi
   await using source = await open(from, constants.O_RDONLY | constants.O_NOFOLLOW);
   await using target = await open(to, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o400);
   const hash = createHash('sha256');
-  await writeAt(target, HEADER, 0);
+  await writeRuns(target, HEADER, 0);
   let at = HEADER.length;
   for await (const chunk of read(source, 0)) {
     hash.update(chunk);
     neutralise(chunk);
-    for (const [first, end] of runsOfData(chunk))
-      await writeAt(target, chunk.subarray(first, end), at + first);
+    await writeRuns(target, chunk, at);
     at += chunk.length;
   }
   if (hash.digest('hex') !== sha256) {
@@ -158,12 +153,6 @@ async function writeNeutralised(from: string, to: string, sha256: string): Promi
   // It may end in a hole.
   await target.truncate(at);
   await target.sync();
-}
-
-async function writeAt(file: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
-  for (let at = 0; at < bytes.length; ) {
-    at += (await file.write(bytes, at, bytes.length - at, position + at)).bytesWritten;
-  }
 }
 
 /** The file's chunks from `position` on, each a whole number of blocks but for the last; the caller's to keep and change. */
