@@ -6,10 +6,12 @@ import {
   closeSync,
   existsSync,
   mkdirSync,
+  mkdtempSync,
   openSync,
   readdirSync,
   readFileSync,
   renameSync,
+  rmSync,
   statSync,
   symlinkSync,
   truncateSync,
@@ -19,6 +21,7 @@ import {
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { FileTarget, Instruction, RestoreTarget } from '../../protocol/index.ts';
+import { need } from '../../test/need.ts';
 import { errnoOf } from '../linux/error.ts';
 import { readAttributes, setAttribute } from '../linux/xattr.ts';
 import { fileTarget, sha256, TempDirectory, TestAgent } from '../testing/tree.ts';
@@ -93,6 +96,13 @@ describe('contain:file and restore:file', () => {
   });
 });
 
+/** VFS_CAP_REVISION_2 with CAP_NET_BIND_SERVICE permitted. */
+const CAPABILITY = Buffer.from('0100000200040000000000000000000000000000', 'hex');
+const asRootOnTmpfs = need(
+  { what: 'root, for trusted attributes', there: process.geteuid?.() === 0, get: 'sudo' },
+  { file: '/dev/shm', get: 'mount -t tmpfs tmpfs /dev/shm' },
+);
+
 describe('a file with metadata that is out of the ordinary', () => {
   const user = (name: string | number[]) => Buffer.concat([Buffer.from('user.'), Buffer.from(name)]);
 
@@ -121,6 +131,30 @@ describe('a file with metadata that is out of the ordinary', () => {
     const back = openSync(path, 'r');
     expect(readAttributes(back).map(({ name }) => name)).toEqual(expect.arrayContaining(attributes));
     closeSync(back);
+  });
+
+  it.runIf(asRootOnTmpfs)('is taken though it has more attributes than the kernel lists', async () => {
+    const shared = mkdtempSync('/dev/shm/lazaret-agent-test-');
+    await using agent = await TestAgent.start({ root: shared });
+    const path = join(shared, 'bad');
+    writeFileSync(path, MALWARE);
+    const file = openSync(path, 'r+');
+    for (let number = 0; number < 300; number++) {
+      const name = Buffer.from(`trusted.${String(number).padStart(240, 'n')}`);
+      setAttribute(file, { name, value: Buffer.alloc(1) });
+    }
+    const capability = { name: Buffer.from('security.capability'), value: CAPABILITY };
+    setAttribute(file, capability);
+    expect(() => readAttributes(file)).toThrow(expect.objectContaining({ code: 'E2BIG' }));
+    closeSync(file);
+    const host = await agent.session('contain:file');
+    const outcome = await host.send(contain(fileTarget(shared, '/bad', MALWARE)));
+    expect(outcome).toMatchObject({ code: 'done', detail: expect.stringContaining('too many') });
+    expect(outcome.state?.xattrs).toEqual([
+      { name: 'security.capability', value: CAPABILITY.toString('base64') },
+    ]);
+    expect(existsSync(path)).toBe(false);
+    rmSync(shared, { recursive: true });
   });
 
   it('is not given the owner that chown takes for none', async () => {
