@@ -77,6 +77,8 @@ export const ALLOWANCE = {
   bytesPerRecord: 1 * KiB,
   /** Lines of an inventory beyond those that its budget of entries explains. */
   inventoryLines: 1024,
+  /** Entries of an inventory that cannot be and are named one by one; from then on one stands for those of its line. */
+  namedMisfits: 1000,
   /** Pages of an inventory that hold little, beyond one for each five seconds of its time. */
   thinPages: 16,
 } as const;

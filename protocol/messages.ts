@@ -1,6 +1,6 @@
 /**
- * Every JSON message of the contract except commands (`openc2.ts`). 64-bit numbers (inodes, device numbers,
- * process start times) and times travel as decimal strings, because JSON readers round past 2^53.
+ * Every JSON message of the contract except commands (`openc2.ts`). How numbers of the guest's kernel travel
+ * says `numbers.ts`.
  *
  *   POST /lazaret/v1/login      NDJSON both ways, as long as the session lives
  *   POST /lazaret/v1/grant      Grant → 204
@@ -18,6 +18,7 @@
 import { z } from 'zod';
 import { INSTRUCTION_NAMES } from './instructions.ts';
 import { LIMITS } from './limits.ts';
+import { fileSize, fileTime, uint32, uint64 } from './numbers.ts';
 import type { WireBytes } from './path.ts';
 
 export const PROTOCOL_VERSION = 1;
@@ -34,11 +35,7 @@ export const ROUTES = {
   staged: '/lazaret/v1/staged/',
 } as const;
 
-const uint64 = z.string().regex(/^(0|[1-9]\d{0,19})$/);
-const uint32 = z.int().min(0).max(0xffff_ffff);
 const size = z.int().min(0);
-/** Seconds since 1970 with nine decimals; seconds may be negative. */
-const time = z.string().regex(/^-?\d{1,12}\.\d{9}$/);
 const label = z.string().max(256);
 export const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 
@@ -172,7 +169,17 @@ export const lineDigest = z.string().regex(/^[0-9a-f]{32}$/);
 export const LINE_DIGEST_BYTES = 16;
 
 /** [name, inode, size, mtime, ctime, mode, uid, gid, links]: an array, since there may be millions. */
-export const FileEntry = z.tuple([wireBytes, uint64, size, time, time, uint32, uint32, uint32, uint32]);
+export const FileEntry = z.tuple([
+  wireBytes,
+  uint64,
+  fileSize,
+  fileTime,
+  fileTime,
+  uint32,
+  uint32,
+  uint32,
+  uint32,
+]);
 export type FileEntry = z.output<typeof FileEntry>;
 
 export const inventoryFaults = ['unreadable', 'vanished', 'bad-name'] as const;
@@ -198,9 +205,9 @@ export const InventoryLine = z.discriminatedUnion('type', [
   /** The last line. `limit` names the budget that ended the listing early. */
   z.object({
     type: z.literal('end'),
-    files: size,
-    directories: size,
-    bytes: size,
+    files: fileSize,
+    directories: fileSize,
+    bytes: fileSize,
     limit: z.enum(inventoryLimits).optional(),
   }),
 ]);
@@ -228,15 +235,17 @@ export type ContentRequest = z.output<typeof ContentRequest>;
 export const FileFacts = z.object({
   dev: uint64,
   ino: uint64,
-  size,
-  mtime: time,
-  ctime: time,
+  size: fileSize,
+  mtime: fileTime,
+  ctime: fileTime,
   mode: uint32,
   uid: uint32,
   gid: uint32,
   links: uint32,
 });
 export type FileFacts = z.output<typeof FileFacts>;
+/** As they are sent. */
+export type SentFileFacts = z.input<typeof FileFacts>;
 
 /** Why a file could not be read, or not to its end (payload of FAIL). */
 export const contentFaults = [
@@ -261,6 +270,7 @@ export const DigestLine = z.discriminatedUnion('type', [
   z.object({ type: z.literal('end') }),
 ]);
 export type DigestLine = z.output<typeof DigestLine>;
+export type SentDigestLine = z.input<typeof DigestLine>;
 
 // ---- processes
 

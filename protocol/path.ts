@@ -118,6 +118,10 @@ export function displayText(untrusted: string): string {
   return displayBytes(Buffer.from(untrusted.toWellFormed(), 'utf8'));
 }
 
+/** The same for a byte string of the wire, whatever it names. */
+export const displayWire = (untrusted: WireBytes): string =>
+  typeof untrusted === 'string' ? displayText(untrusted) : displayBytes(Buffer.from(untrusted.b64, 'base64'));
+
 /** The bytes that `displayBytes` showed. */
 export function parseDisplayed(shown: string): Buffer {
   const parts: Buffer[] = [];

@@ -2,7 +2,7 @@
 import { closeSync, constants, openSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { errnoOf, SystemError } from './error.ts';
 import type { OpenedFile, Root } from './root.ts';
-import { FileStatus } from './status.ts';
+import { FileStatus, unsigned } from './status.ts';
 
 /** include/linux/sched.h */
 const PF_KTHREAD = 0x0020_0000;
@@ -61,7 +61,7 @@ export function readExecutable(pid: number): Executable | undefined {
     const deleted = isMarked && (nlink === 0n || !isThere(shown, dev, ino));
     const path = deleted ? shown.subarray(0, -DELETED.length) : shown;
     const inMemory = deleted && path.subarray(0, IN_MEMORY.length).equals(IN_MEMORY);
-    return { path, dev: String(dev), ino: String(ino), deleted, inMemory };
+    return { path, dev: unsigned(dev), ino: unsigned(ino), deleted, inMemory };
   } catch (error) {
     if (errnoOf(error) === undefined) throw error;
     return undefined;

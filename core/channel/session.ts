@@ -27,9 +27,12 @@ export interface KnownLines {
 
 type DirectoryLine = Extract<InventoryLine, { type: 'directory' }>;
 
-/** `digest` stands for the very bytes of the line: 32 lower-case hexadecimal digits. */
+/**
+ * `digest` stands for the very bytes of the line: 32 lower-case hexadecimal digits. `misfits`: how many entries of it
+ * could not be and were left out; a `fault` follows for each, or for all of them.
+ */
 export type ListedLine =
-  | (DirectoryLine & { readonly digest: string })
+  | (DirectoryLine & { readonly digest: string; readonly misfits?: number })
   | Extract<InventoryLine, { type: 'known' | 'fault' | 'end' }>;
 
 export type UntrustedClaim =

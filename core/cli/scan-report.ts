@@ -1,5 +1,6 @@
 /** A scan's result for people. */
 
+import { addCounts } from '../../protocol/index.ts';
 import type { ScanReport, Unscanned } from '../scan/report.ts';
 import type { FindingRecord, ScanSummary } from '../store/records.ts';
 import { formatBytes, formatCount, formatDuration, formatNumber } from './format.ts';
@@ -44,7 +45,7 @@ const gap = ({ scan }: ScanReport): string =>
     : 'not everything was scanned';
 
 const unscannedCount = (reasons: Readonly<Record<string, number>> = {}): number =>
-  Object.values(reasons).reduce((sum, count) => sum + count, 0);
+  Object.values(reasons).reduce(addCounts, 0);
 
 function totals({ vm, scan }: ScanReport, { paint }: ReportStyle): string[] {
   const name = paint('strong', harmless(vm.name));
@@ -91,6 +92,7 @@ const RESPONSE_SHADES: Readonly<Record<FindingRecord['response'], Shade>> = {
   contained: 'good',
   deleted: 'good',
   failed: 'bad',
+  unknown: 'bad',
 };
 
 function responseText({ response, reason }: FindingRecord, paint: Paint): string {

@@ -42,6 +42,7 @@ const RESPONSES: Readonly<Record<FindingRecord['response'], Response>> = {
   contained: { action: ACTION.denied, disposition: DISPOSITION.quarantined, status: RESOLVED },
   deleted: { action: ACTION.denied, disposition: DISPOSITION.deleted, status: RESOLVED },
   failed: { action: ACTION.observed, disposition: DISPOSITION.uncorrected, status: NEW },
+  unknown: { action: ACTION.observed, disposition: DISPOSITION.unknown, status: NEW },
 };
 
 /**

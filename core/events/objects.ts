@@ -2,7 +2,7 @@
  * The objects that events are made of: https://schema.ocsf.io/1.6.0/objects. Text that came from a guest, or
  * through a plugin from its content, stands in them as displayed.
  */
-import { displayBytes, displayText, type WireBytes } from '../../protocol/index.ts';
+import { displayBytes, displayText, displayWire, type WireBytes } from '../../protocol/index.ts';
 import type { FindingRecord, FindingSubject, VmRecord } from '../store/records.ts';
 
 export type OcsfObject = Readonly<Record<string, unknown>>;
@@ -17,7 +17,7 @@ const AFFECTED = 3;
 /** Whoever runs a command starts the scan; there is no other way yet. */
 const MANUAL = 1;
 
-export const shown = (untrusted: WireBytes): string => displayBytes(bytesOf(untrusted));
+export const shown = displayWire;
 
 /** Like decodeBytes, but what is no text becomes U+FFFD: a name that a guest made up must not cost the event. */
 const bytesOf = (untrusted: WireBytes): Buffer =>

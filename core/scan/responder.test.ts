@@ -72,7 +72,7 @@ describe('a finding', () => {
     });
   });
 
-  it('whose answer did not come is failed for now, and its intent stays open', async () => {
+  it('whose answer did not come is unknown for now, and its intent stays open', async () => {
     const scan = await scanOf({
       files: [EVIL],
       send: async () => {
@@ -80,7 +80,7 @@ describe('a finding', () => {
       },
     });
     const { findings } = await scan.run({ mode: 'contain' });
-    expect(findings).toMatchObject([{ response: 'failed', reason: expect.stringContaining('asked again') }]);
+    expect(findings).toMatchObject([{ response: 'unknown', reason: expect.stringContaining('asked again') }]);
     expect(scan.journal.list()).toHaveLength(1);
     expect(scan.journal.list()[0]).not.toHaveProperty('outcome');
   });

@@ -127,8 +127,10 @@ export class Responder {
       log.explain('a dry run: the plan was shown and not carried out');
     for (const { step } of this.policy.dryRun ? [] : steps) {
       const action = await this.act(finding, step, content, signal);
-      if (action instanceof InstructionError) log.failure(action.message);
-      else log.outcome(step.instruction, action.outcome);
+      if (action instanceof InstructionError) {
+        if (action.code === 'outcome-unknown') log.unknown(action.message);
+        else log.failure(action.message);
+      } else log.outcome(step.instruction, action.outcome);
     }
     const answered = this.parts.findings.setResponse(finding, log.response, log.reason);
     this.findings.set(finding, answered);

@@ -1,3 +1,4 @@
+import { addCounts } from '../../protocol/index.ts';
 import type { ScanSummary } from '../store/records.ts';
 import type { ScanProgress, Unscanned } from './report.ts';
 import type { Unfinished, Verdict } from './verdict.ts';
@@ -17,8 +18,9 @@ export class Tally {
   private listingComplete = false;
 
   listed(files: number, bytes: number): void {
-    this.progress.filesListed += files;
-    this.progress.bytesListed += bytes;
+    const { progress } = this;
+    progress.filesListed = addCounts(progress.filesListed, files);
+    progress.bytesListed = addCounts(progress.bytesListed, bytes);
   }
 
   listingEnded(): void {
@@ -44,23 +46,18 @@ export class Tally {
   /** Files of a line that is as it was when all of them were clean, in this guest or in another of which it is a clone. */
   lineKnown({ files, bytes }: { readonly files: number; readonly bytes: number }, isClaimed: boolean): void {
     this.listed(files, bytes);
-    this.progress.filesDone += files;
-    this.progress.bytesDone += bytes;
-    if (isClaimed) this.known.claimed += files;
-    else this.known.unchanged += files;
+    this.done(files, bytes);
+    this.notFetched(files, isClaimed);
   }
 
   /** A listed file whose content is known to be clean. `isClaimed`: that it has this content is the guest's word. */
   fileKnown(bytes: number, isClaimed: boolean): void {
-    this.progress.filesDone += 1;
-    this.progress.bytesDone += bytes;
-    if (isClaimed) this.known.claimed += 1;
-    else this.known.unchanged += 1;
+    this.done(1, bytes);
+    this.notFetched(1, isClaimed);
   }
 
   fileDone(path: string, bytes: number, verdict: Verdict): void {
-    this.progress.filesDone += 1;
-    this.progress.bytesDone += bytes;
+    this.done(1, bytes);
     this.judged(path, verdict);
   }
 
@@ -87,6 +84,17 @@ export class Tally {
     return { files, bytes, ...known, processes, malicious, suspicious, unscanned };
   }
 
+  private done(files: number, bytes: number): void {
+    const { progress } = this;
+    progress.filesDone = addCounts(progress.filesDone, files);
+    progress.bytesDone = addCounts(progress.bytesDone, bytes);
+  }
+
+  private notFetched(files: number, isClaimed: boolean): void {
+    const why = isClaimed ? 'claimed' : 'unchanged';
+    this.known[why] = addCounts(this.known[why], files);
+  }
+
   private judged(path: string, verdict: Verdict): void {
     if (verdict.state === 'malicious') this.malicious += 1;
     if (verdict.state === 'suspicious') this.suspicious += 1;
@@ -94,6 +102,6 @@ export class Tally {
   }
 
   private unscannedCount(): number {
-    return this.reasons.values().reduce((sum, count) => sum + count, 0);
+    return this.reasons.values().reduce(addCounts, 0);
   }
 }

@@ -57,4 +57,4 @@ export class ActiveThreats {
 }
 
 const isActive = ({ subject, response }: FindingRecord): boolean =>
-  subject.kind === 'process' && (response === 'reported' || response === 'failed');
+  subject.kind === 'process' && ['reported', 'failed', 'unknown'].includes(response);

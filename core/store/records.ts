@@ -5,6 +5,7 @@ import type {
   Instruction,
   LoginRequest,
   Outcome,
+  OutcomeCode,
   WireBytes,
 } from '../../protocol/index.ts';
 import type { Detection, Judgement, Mode } from '../api/index.ts';
@@ -112,8 +113,11 @@ export type FindingSubject =
       readonly executable: WireBytes;
     };
 
-/** `reported`: nothing was done, for `reason`. Others: what was done, by the actions that name this finding. */
-export const RESPONSES = ['reported', 'stopped', 'contained', 'deleted', 'failed'] as const;
+/**
+ * `reported`: nothing was done, for `reason`. `unknown`: the guest has not told what came of it. Others: what was done,
+ * by the actions that name this finding.
+ */
+export const RESPONSES = ['reported', 'stopped', 'contained', 'deleted', 'failed', 'unknown'] as const;
 
 /** One malicious or suspicious subject of one guest. A rescan that meets it again updates it. */
 export interface FindingRecord {
@@ -129,6 +133,9 @@ export interface FindingRecord {
   readonly reason?: string;
 }
 
+/** What became of a command. `unknown`: what the guest answered cannot be read, and it is not asked again. */
+export type RecordedOutcome = Omit<Outcome, 'code'> & { readonly code: OutcomeCode | 'unknown' };
+
 /** One command: its intent, written before the guest heard of it, and what became of it. */
 export interface ActionRecord {
   /** The command id. */
@@ -140,7 +147,7 @@ export interface ActionRecord {
   readonly expires: number;
   readonly instruction: Instruction;
   readonly intentAt: number;
-  readonly outcome?: Outcome;
+  readonly outcome?: RecordedOutcome;
   readonly outcomeAt?: number;
 }
 

@@ -98,6 +98,7 @@ export const STATUS: Readonly<Record<Code, number>> = {
   'identity-mismatch': 409,
   silent: 502,
   'protocol-violation': 502,
+  'unreadable-outcome': 502,
   refused: 409,
   'session-lost': 502,
   cancelled: 409,
