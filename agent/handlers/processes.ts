@@ -83,19 +83,23 @@ function surroundingsOf(pid: number, placement: Placement): Pick<Process, 'names
   return { namespace: isForeign ? 'foreign' : 'own', ...(container && { container }) };
 }
 
-/** As much of the arguments as the contract lets a process have; `cut` says that there is more. */
+/** As much of the arguments, each of which ends with NUL, as the contract lets be told; `cut` says that there is more. */
 function readCommandLine(pid: number): Pick<Process, 'commandLine' | 'cut'> {
-  const bytes = beginningOf(`/proc/${pid}/cmdline`, LIMITS.commandLineBytes + 1);
-  const told = bytes.subarray(0, LIMITS.commandLineBytes);
+  const most = LIMITS.commandLineBytes;
+  const all = beginningOf(`/proc/${pid}/cmdline`, most + 2);
+  if (all.length === 0) return { commandLine: [] };
+  const bytes = all.at(-1) === 0 ? all.subarray(0, -1) : all;
+  const told = bytes.subarray(0, most);
   const words: Process['commandLine'] = [];
   let from = 0;
-  while (from < told.length && words.length < LIMITS.commandLineArguments) {
+  while (from <= told.length && words.length < LIMITS.commandLineArguments) {
     const nul = told.indexOf(0, from);
     const end = nul < 0 ? told.length : nul;
     words.push(encodeBytes(told.subarray(from, end)));
     from = end + 1;
   }
-  return { commandLine: words, ...(from < bytes.length && { cut: true }) };
+  const isCut = bytes.length > most || from <= told.length;
+  return { commandLine: words, ...(isCut && { cut: true }) };
 }
 
 function beginningOf(path: string, most: number): Buffer {

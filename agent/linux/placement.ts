@@ -29,10 +29,11 @@ export class Placement {
   /** What is mounted at this moment in the guest: as its init sees it or, where not all is served, as we do. */
   constructor(root: Root) {
     this.root = root;
-    const init = root.isWhole ? readMounts('1') : undefined;
-    const mounts = init ?? readMounts('self') ?? [];
-    this.mounts = new Map(mounts.map((mount) => [mount.id, mount]));
-    this.namespace = namespaceOf(init ? '1' : 'self');
+    const own = readMounts('self') ?? [];
+    const init = (root.isWhole && readMounts('1')) || own;
+    this.mounts = new Map(init.map((mount) => [mount.id, mount]));
+    // No mount is in two namespaces.
+    this.namespace = namespaceOf(init[0]?.id === own[0]?.id ? 'self' : '1');
   }
 
   /** Whether a process sees other mounts than the guest does; undefined where that may not be known. */
