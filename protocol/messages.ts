@@ -19,7 +19,7 @@ import { z } from 'zod';
 import { INSTRUCTION_NAMES } from './instructions.ts';
 import { LIMITS } from './limits.ts';
 import { fileSize, fileTime, uint32, uint64 } from './numbers.ts';
-import type { WireBytes } from './path.ts';
+import { lengthOf, type WireBytes } from './path.ts';
 
 export const PROTOCOL_VERSION = 1;
 
@@ -274,6 +274,23 @@ export type SentDigestLine = z.input<typeof DigestLine>;
 
 // ---- processes
 
+/** Bytes that are shown or matched as they come: a lone surrogate stands for none. */
+const processBytes = wireBytes.refine(
+  (bytes) => typeof bytes !== 'string' || bytes.isWellFormed(),
+  'a lone surrogate is no text',
+);
+
+/** Bounded together, as many small arguments are as much to hold as a few large ones. */
+const commandLine = z
+  .array(processBytes)
+  .max(LIMITS.commandLineArguments)
+  .refine(
+    (words) => words.reduce((sum, word) => sum + lengthOf(word), 0) <= LIMITS.commandLineBytes,
+    `the arguments of a process have at most ${LIMITS.commandLineBytes} bytes together`,
+  );
+
+export const processListLimits = ['processes', 'bytes'] as const;
+
 export const ProcessLine = z.discriminatedUnion('type', [
   z.object({
     type: z.literal('process'),
@@ -282,21 +299,33 @@ export const ProcessLine = z.discriminatedUnion('type', [
     /** Clock ticks after boot (field 22 of /proc/PID/stat): pid and start name one process. */
     start: uint64,
     uid: uint32,
-    name: wireBytes,
-    commandLine: z.array(wireBytes).max(1024),
+    name: processBytes,
+    commandLine,
+    /** It has more arguments than are told. */
+    cut: z.boolean().optional(),
+    /** It is the kernel's own, by its flags. An agent that does not tell leaves it to be guessed from the parent. */
+    kernelThread: z.boolean().optional(),
+    /** Whether it sees the mounts that the guest's init sees, or others. */
+    namespace: z.enum(['own', 'foreign']).optional(),
+    /** Of one with a foreign namespace, by the names of its control groups. */
+    container: z.object({ runtime: label, id: label }).optional(),
     /** Absent for kernel threads and where it may not be read. */
     executable: z
       .object({
-        path: wireBytes,
+        /** As the kernel shows it. In a foreign namespace any user can make it say anything. */
+        path: processBytes,
         dev: uint64,
         ino: uint64,
         /** It has no name any more. */
         deleted: z.boolean(),
         /** It never had one: memfd_create. */
         inMemory: z.boolean(),
+        /** `path` leads there in the guest's own namespace as well or, when it is deleted, did so. */
+        placed: z.boolean().optional(),
       })
       .optional(),
   }),
-  z.object({ type: z.literal('end'), processes: size }),
+  /** The last line. `limit` says that there are more processes, and which bound they passed. */
+  z.object({ type: z.literal('end'), processes: size, limit: z.enum(processListLimits).optional() }),
 ]);
 export type ProcessLine = z.output<typeof ProcessLine>;

@@ -31,6 +31,10 @@ export function decodeBytes(wire: WireBytes): Buffer {
   return Buffer.from(wire.b64, 'base64');
 }
 
+/** How many bytes a wire string stands for. */
+export const lengthOf = (wire: WireBytes): number =>
+  typeof wire === 'string' ? Buffer.byteLength(wire, 'utf8') : Buffer.byteLength(wire.b64, 'base64');
+
 export class GuestPath {
   readonly bytes: Buffer;
 

@@ -4,7 +4,7 @@
  */
 import { constants } from 'node:fs';
 import { MOST_COUNTED, type SentFileFacts, sizeOnWire, type WireSize } from '../../protocol/index.ts';
-import { statxAt, statxDescriptor } from './calls.ts';
+import { statxAt, statxDescriptor, statxHandle } from './calls.ts';
 import { nativeBuffer } from './memory.ts';
 
 export const STATX_BYTES = 256;
@@ -31,6 +31,13 @@ export class FileStatus {
   static ofDescriptor(descriptor: number): FileStatus {
     const status = new FileStatus();
     status.readDescriptor(descriptor);
+    return status;
+  }
+
+  /** Of what a handle (O_PATH) names; no file system is asked, as one may never answer. */
+  static ofHandle(handle: number): FileStatus {
+    const status = new FileStatus();
+    statxHandle(handle, status.bytes);
     return status;
   }
 

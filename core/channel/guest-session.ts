@@ -12,11 +12,9 @@ import {
   FeaturesResponse,
   type Grant,
   type InventoryRequest,
-  LIMITS,
   type LoginRequest,
   OPENC2_CONTENT_TYPE,
   type Outcome,
-  ProcessLine,
   ProtocolError,
   parseMessage,
   ROUTES,
@@ -30,7 +28,15 @@ import { answerLines } from './lines.ts';
 import type { Link } from './link.ts';
 import { listFiles } from './listing.ts';
 import { readOutcome } from './outcome.ts';
-import type { Admission, GuestSession, KnownLines, ListedLine, UntrustedClaim } from './session.ts';
+import { ProcessList } from './process-list.ts';
+import type {
+  Admission,
+  GuestSession,
+  KnownLines,
+  ListedLine,
+  ListedProcess,
+  UntrustedClaim,
+} from './session.ts';
 
 const JSON_TYPE = 'application/json';
 
@@ -77,16 +83,18 @@ export class Session implements GuestSession {
     return listFiles(this.link, request, signal, known);
   }
 
-  async *listProcesses(signal?: AbortSignal): AsyncGenerator<ProcessLine> {
-    let lines = 0;
+  async *listProcesses(signal?: AbortSignal): AsyncGenerator<ListedProcess> {
+    const list = new ProcessList();
     const exchange = await this.link.begin({ method: 'POST', path: ROUTES.processes }, signal);
-    const take = (untrusted: Buffer): ProcessLine => {
-      if (++lines > LIMITS.processes + 1) {
-        throw new ProtocolError('message-too-large', `more than ${LIMITS.processes} processes`);
+    const take = (untrusted: Buffer) => list.take(untrusted);
+    for await (const line of answerLines(exchange, this.link.deadlines.streamIdle, take, isEnd)) {
+      if (this.link.failure) throw this.link.failure;
+      if (line.type !== 'cut') yield line;
+      else {
+        yield { type: 'end', processes: list.lines, limit: line.limit };
+        return;
       }
-      return parseMessage(ProcessLine, untrusted);
-    };
-    yield* answerLines(exchange, this.link.deadlines.streamIdle, take, isEnd);
+    }
   }
 
   async *claimDigests(request: ContentRequest, signal?: AbortSignal): AsyncGenerator<UntrustedClaim> {

@@ -39,6 +39,14 @@ export type UntrustedClaim =
   | { readonly index: number; readonly facts: FileFacts; readonly sha256: string }
   | { readonly index: number; readonly failure: ContentFailure };
 
+/**
+ * A process; the fault of one whose line does not fit the contract, with its pid where that can be told; or the end,
+ * with the bound at which the list was cut, by the guest or by us.
+ */
+export type ListedProcess =
+  | ProcessLine
+  | { readonly type: 'fault'; readonly pid?: number; readonly detail: string };
+
 /** A guest as the hypervisor (or the command line) names it. */
 export interface Domain {
   /** The libvirt UUID; for a bare socket, derived from its absolute path. */
@@ -89,7 +97,11 @@ export interface GuestSession {
   readContent(request: ContentRequest, signal?: AbortSignal): AsyncIterable<readonly ContentRecord[]>;
   /** What the agent says are the SHA-256s of files, in the order of the request. Nothing but its word stands behind them. */
   claimDigests(request: ContentRequest, signal?: AbortSignal): AsyncIterable<UntrustedClaim>;
-  listProcesses(signal?: AbortSignal): AsyncIterable<ProcessLine>;
+  /**
+   * Lines as they come, the last of them `end`; not asking holds the guest back. What had come before the session was
+   * lost is not given any more: nothing can be asked about it.
+   */
+  listProcesses(signal?: AbortSignal): AsyncIterable<ListedProcess>;
   /** Puts content into the guest for restore:file or update:file. */
   stage(sha256: string, content: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<void>;
   send(sealed: SealedInstruction, signal?: AbortSignal): Promise<Outcome>;

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { FileTarget, Outcome, SealedInstruction } from '../../protocol/index.ts';
+import { type FileTarget, GuestPath, type Outcome, type SealedInstruction } from '../../protocol/index.ts';
 import { lost, MemoryGuest, sha256Of } from '../../test/memory-guest.ts';
 import { ChannelError } from '../channel/error.ts';
 import { ActionJournal } from '../store/action-journal.ts';
@@ -140,16 +140,7 @@ describe('an instruction', () => {
     const shell = guest.write('/usr/bin/bash', MALWARE);
     const link = guest.write('/tmp/x', MALWARE);
     const neverTouch = new NeverTouch();
-    neverTouch.observeProcess({
-      type: 'process',
-      pid: 9,
-      parent: 1,
-      start: '1',
-      uid: 0,
-      name: 'sh',
-      commandLine: [],
-      executable: { path: '/bin/sh', dev: link.dev, ino: link.ino, deleted: false, inMemory: false },
-    });
+    neverTouch.observe(GuestPath.of('/bin/sh'), link.dev, link.ino);
     const connected = { ...guest.connect(), neverTouch };
     await expect(executor.perform(connected, contain(link))).rejects.toThrow(code('protected'));
     await expect(executor.perform(guest.connect(), contain(shell))).rejects.toThrow(code('protected'));

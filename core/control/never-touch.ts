@@ -60,8 +60,6 @@ export const PROTECTED_ROOTS: readonly string[] = [
   '/boot',
 ];
 
-const KTHREADD = 2;
-
 /** The list for one guest, which learns from that guest's inventory. */
 export class NeverTouch {
   private readonly operatorPaths: readonly string[];
@@ -73,19 +71,21 @@ export class NeverTouch {
     this.operatorPaths = operatorPaths.map((path) => comparable(path.bytes));
   }
 
-  /** Learns a file of the inventory, or the executable of a process. */
+  /** Learns a file of the inventory. */
   observe(path: GuestPath, dev: string, ino: string): void {
     const what = this.whatIsAt(path.bytes);
     if (what !== undefined) this.inodes.set(inodeKey(dev, ino), what);
   }
 
-  observeProcess(process: Extract<ProcessLine, { type: 'process' }>): void {
-    const { pid, parent, start, executable } = process;
-    if (pid === KTHREADD || parent === KTHREADD)
-      this.processes.set(processKey(pid, start), 'a kernel thread');
-    if (!executable || executable.inMemory) return;
+  /**
+   * Learns a process that runs what is protected. Its path counts where the guest's own namespace has it there, or had
+   * it before an update took it away; what else a process may be made to show is worth nothing, and no path of a process
+   * makes a file protected: of files the listing tells.
+   */
+  observeProcess({ pid, start, executable }: Extract<ProcessLine, { type: 'process' }>): void {
+    if (!executable?.placed || executable.inMemory) return;
     const what = this.whatIsAt(decodeBytes(executable.path));
-    if (what !== undefined) this.inodes.set(inodeKey(executable.dev, executable.ino), what);
+    if (what !== undefined) this.processes.set(processKey(pid, start), what);
   }
 
   /** Why an instruction must not be given, or undefined when it may. */

@@ -5,6 +5,7 @@ import { ACTION, DISPOSITION, type Enumerated, enumerated, eventOf, SEVERITY } f
 import {
   analyticObjects,
   attackObjects,
+  containerObject,
   deviceObject,
   fileObject,
   malwareObjects,
@@ -119,5 +120,9 @@ function evidence({ subject, detections }: FindingRecord): OcsfObject {
   }));
   return subject.kind === 'file'
     ? { file: fileObject(subject.path, subject), data: { detections: data } }
-    : { process: processObject(subject), data: { detections: data } };
+    : {
+        process: processObject(subject),
+        ...(subject.container && { container: containerObject(subject.container) }),
+        data: { detections: data },
+      };
 }

@@ -46,7 +46,9 @@ export function fileObject(
 export const processUid = ({ pid, start }: { readonly pid: number; readonly start: string }): string =>
   `${pid}@${start}`;
 
-export function processObject(subject: Extract<FindingSubject, { kind: 'process' }>): OcsfObject {
+type ProcessSubject = Extract<FindingSubject, { kind: 'process' }>;
+
+export function processObject(subject: ProcessSubject): OcsfObject {
   return {
     pid: subject.pid,
     uid: processUid(subject),
@@ -56,6 +58,11 @@ export function processObject(subject: Extract<FindingSubject, { kind: 'process'
     user: { uid: String(subject.uid) },
   };
 }
+
+export const containerObject = ({ runtime, id }: NonNullable<ProcessSubject['container']>): OcsfObject => ({
+  uid: displayText(id),
+  runtime: displayText(runtime),
+});
 
 /** The guest, as the device on which it happened. */
 export function deviceObject({ id, name, login, features }: VmRecord): OcsfObject {

@@ -4,7 +4,7 @@
  * A guest that is caught lying about a file is scanned once more from the beginning and believed nothing: what it
  * was believed until then is not known to be so.
  */
-import type { DigestName } from '../api/index.ts';
+import type { DigestName, ProcessTarget } from '../api/index.ts';
 import type { AnswerKeys } from './answer-keys.ts';
 import { Claims } from './claims.ts';
 import type { ContentJudge, Judged } from './contents.ts';
@@ -14,7 +14,7 @@ import { type Listed, listFiles } from './inventory.ts';
 import type { ScanKnowledge } from './known.ts';
 import type { Lie } from './known-guest.ts';
 import { detectionOfLie } from './lie.ts';
-import { inodeKey, listProcesses, type RunningProcess, targetOf } from './processes.ts';
+import { inodeKey } from './processes.ts';
 import { Recall } from './recall.ts';
 import type { Answerable } from './responder.ts';
 import { release, type ScanContext } from './scan-context.ts';
@@ -179,24 +179,21 @@ export class FileScan {
   }
 
   /** Who runs the files of a batch that are malicious, by inode; nobody is asked when none is. */
-  private async whoRuns(judged: readonly Judged<WantedFile>[], signal: AbortSignal) {
-    const malicious = judged.some(({ verdict }) => verdict.state === 'malicious');
-    const { session, instructionSet } = this.scan.guest;
-    if (!malicious || !instructionSet.instructions.includes('query:processes')) {
-      return new Map<string, RunningProcess[]>();
-    }
-    const { running } = await listProcesses(session, signal);
-    return Map.groupBy(running, (process) => inodeKey(process.executable));
+  private whoRuns(judged: readonly Judged<WantedFile>[], signal: AbortSignal) {
+    const malicious = judged.flatMap(({ verdict, opened }) =>
+      verdict.state === 'malicious' && opened ? [opened.facts] : [],
+    );
+    return this.scan.runners.of(malicious, signal);
   }
 
   private answerable(
     { item, verdict, opened }: Judged<WantedFile>,
-    runningOf: ReadonlyMap<string, readonly RunningProcess[]>,
+    runningOf: ReadonlyMap<string, readonly ProcessTarget[]>,
   ): Answerable[] {
     if (!isFound(verdict) || !opened) return [];
     const key = inodeKey(opened.facts);
     this.scan.guilty.set(key, verdict.detections);
-    const runBy = (runningOf.get(key) ?? []).map(targetOf);
+    const runBy = runningOf.get(key) ?? [];
     const found = fileFinding({ item, opened }, verdict, runBy, this.scan.circumstances);
     return [{ ...found, content: opened.content }];
   }

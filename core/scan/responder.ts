@@ -2,7 +2,8 @@
  * Answers findings as they come, while the scan goes on behind them: keeps each, plans with the remediations,
  * has the plan carried out, and notes what came of it.
  */
-import { GuestPath } from '../../protocol/index.ts';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { GuestPath, type ProcessLine } from '../../protocol/index.ts';
 import type { Mode, Step } from '../api/index.ts';
 import type { ConnectedGuest } from '../capability/connect.ts';
 import type { ActionExecutor, ActionRequest, ClosedAction } from '../control/execute.ts';
@@ -21,6 +22,8 @@ import type { Content } from './spool.ts';
 /** A finding to be answered, with its content where it is a file's. */
 export interface Answerable extends Found {
   readonly content?: Content;
+  /** What is to be said with the answer, whatever is done. */
+  readonly remark?: string;
 }
 
 export interface ResponderParts {
@@ -54,6 +57,11 @@ export class Responder {
     this.policy = policy;
   }
 
+  /** Takes note of a process of the guest, so that it is not stopped where it has to stay. */
+  observe(process: Extract<ProcessLine, { type: 'process' }>): void {
+    this.parts.neverTouch.observeProcess(process);
+  }
+
   async answer(answerables: readonly Answerable[], signal: AbortSignal): Promise<void> {
     if (answerables.length === 0) return;
     await this.keep(answerables);
@@ -63,18 +71,21 @@ export class Responder {
     const holds = ({ finding }: { readonly finding: string }) => !again.has(finding);
     this.steps = [...this.steps.filter(holds), ...plan.steps];
     this.withheld = [...this.withheld.filter(holds), ...plan.withheld];
-    for (const { record, content } of answerables) {
+    for (const { record, content, remark } of answerables) {
       const steps = plan.steps.filter(({ finding }) => finding === record.id);
       const reasons = plan.withheld
         .filter(({ finding }) => finding === record.id)
         .map(({ reason }) => reason);
+      if (remark !== undefined && this.policy.mode !== 'detect') reasons.push(remark);
       await this.carryOut(record.id, steps, reasons, content, signal);
+      // Where nothing is asked of the guest, all is written down without a wait, while others wait for their turn.
+      await nextTurn();
     }
   }
 
   /** Their events are emitted together, so that one write of the spool serves all. */
   private async keep(answerables: readonly Answerable[]): Promise<void> {
-    const kept = answerables.map(({ record }) => this.parts.findings.upsert(record));
+    const kept = this.parts.findings.upsertAll(answerables.map(({ record }) => record));
     for (const each of kept) this.findings.set(each.id, each);
     await Promise.all(kept.map((each) => this.parts.events.emit(detectionFinding(each, this.guest.vm))));
   }
@@ -101,11 +112,6 @@ export class Responder {
       if (line.type !== 'directory') continue;
       const directory = GuestPath.of(line.path);
       for (const [name, ino] of line.files) neverTouch.observe(directory.child(name), line.dev, ino);
-    }
-    if (this.guest.instructionSet.instructions.includes('query:processes')) {
-      for await (const line of this.guest.session.listProcesses(signal)) {
-        if (line.type === 'process') neverTouch.observeProcess(line);
-      }
     }
     this.surveyed = true;
   }

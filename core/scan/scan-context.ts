@@ -7,6 +7,7 @@ import type { InventoryPolicy } from './inventory.ts';
 import type { Known } from './known.ts';
 import type { ScanProgress } from './report.ts';
 import type { Answerable, Responder } from './responder.ts';
+import type { Runners } from './runners.ts';
 import type { Intake } from './spool.ts';
 import type { Starters } from './starters.ts';
 import type { Tally } from './tally.ts';
@@ -37,6 +38,7 @@ export interface ScanContext extends Omit<ScanParts, 'known'> {
   /** What was found in files that are still there, by inode: processes run them. */
   readonly guilty: Map<string, readonly AttributedDetection[]>;
   readonly starters: Starters;
+  readonly runners: Runners;
   /** Fetches what each batch asks for and gives it with its verdicts, as they come. */
   fetchAndJudge<Item extends ContentItem>(
     batches: AsyncIterable<Item[]>,

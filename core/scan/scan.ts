@@ -11,6 +11,7 @@ import { fetchContents } from './fetch.ts';
 import { FileScan } from './file-scan.ts';
 import { parallel } from './flow.ts';
 import { ProcessScan } from './process-scan.ts';
+import { Runners } from './runners.ts';
 import type { ScanContext, ScanParts, ScanPolicy } from './scan-context.ts';
 import { Starters } from './starters.ts';
 
@@ -37,6 +38,7 @@ export class GuestScan {
     const context: ScanContext = {
       ...parts,
       ...{ guest, policy, detection, guilty: new Map(), starters: new Starters() },
+      runners: new Runners(guest, (process) => parts.responder.observe(process)),
       fetchAndJudge: (batches, signal) => {
         const fetched = parallel(batches, REQUESTS_AT_ONCE, (batch) =>
           fetchContents(guest.session, batch, spool, fetchPolicy, signal),

@@ -68,6 +68,8 @@ const FindingSubjectView = z.discriminatedUnion('kind', [
     uid: z.int(),
     name: wireBytes,
     executable: wireBytes,
+    namespace: z.literal('foreign').exactOptional(),
+    container: z.object({ runtime: z.string(), id: z.string() }).exactOptional(),
   }),
 ]);
 

@@ -16,6 +16,8 @@ const SubjectColumn = z.discriminatedUnion('kind', [
     uid: z.int(),
     name: wireBytes,
     executable: wireBytes,
+    namespace: z.literal('foreign').exactOptional(),
+    container: z.object({ runtime: z.string(), id: z.string() }).exactOptional(),
   }),
 ]);
 
@@ -80,6 +82,11 @@ export class FindingStore {
     );
     if (!row) throw new StoreError('write-failed', `the finding ${record.id} was not kept`);
     return read(row);
+  }
+
+  /** The same for many, all or none. */
+  upsertAll(records: readonly FindingRecord[]): FindingRecord[] {
+    return this.database.transaction(() => records.map((record) => this.upsert(record)));
   }
 
   /** Says what was done about a finding, or why nothing was; gives what is kept. StoreError `not-found`. */

@@ -110,7 +110,12 @@ export type FindingSubject =
       readonly start: string;
       readonly uid: number;
       readonly name: WireBytes;
+      /** As it is shown to the process where the namespace is foreign. */
       readonly executable: WireBytes;
+      /** It sees other mounts than the guest does. */
+      readonly namespace?: 'foreign';
+      /** The container that it is in, where one is known. */
+      readonly container?: { readonly runtime: string; readonly id: string };
     };
 
 /**
