@@ -18,7 +18,7 @@ import { inodeKey, listProcesses, type RunningProcess, targetOf } from './proces
 import { Recall } from './recall.ts';
 import type { Answerable } from './responder.ts';
 import { release, type ScanContext } from './scan-context.ts';
-import { inRequests, selectWanted, type WantedFile } from './select.ts';
+import { type FileToFetch, inRequests, selectWanted, type WantedFile } from './select.ts';
 import { withDetections } from './verdict.ts';
 
 export interface FileParts extends ScanKnowledge {
@@ -91,10 +91,10 @@ export class FileScan {
    * to give up, and what it had fetched is let go of; before an error is thrown as well, for a loop that is left waits
    * for what works ahead of it, and that may wait for room that nobody gives back now.
    */
-  private async each(
-    batches: (signal: AbortSignal) => AsyncIterable<WantedFile[]>,
+  private async each<Item extends FileToFetch>(
+    batches: (signal: AbortSignal) => AsyncIterable<Item[]>,
     signal: AbortSignal,
-    work: (judged: readonly Judged<WantedFile>[], signal: AbortSignal) => Promise<boolean>,
+    work: (judged: readonly Judged<Item>[], signal: AbortSignal) => Promise<boolean>,
   ): Promise<void> {
     const left = new AbortController();
     const either = AbortSignal.any([signal, left.signal]);
@@ -130,7 +130,7 @@ export class FileScan {
     this.parts.guest.saveInTime();
   }
 
-  private async respond(judged: readonly Judged<WantedFile>[], signal: AbortSignal): Promise<void> {
+  private async respond(judged: readonly Judged<FileToFetch>[], signal: AbortSignal): Promise<void> {
     const runningOf = await this.whoRuns(judged, signal);
     const found = judged.flatMap((each) => this.answerable(each, runningOf));
     await this.scan.answer(found, 'scanning', signal);
@@ -168,7 +168,7 @@ export class FileScan {
   }
 
   /** It was counted when it was judged; it is unscanned when it cannot be looked at again. */
-  private implicated(judged: Judged<WantedFile>): Judged<WantedFile> {
+  private implicated(judged: Judged<FileToFetch>): Judged<FileToFetch> {
     const { item, verdict, opened } = judged;
     const { path } = item.facts;
     this.scan.starters.note(judged);
@@ -179,7 +179,7 @@ export class FileScan {
   }
 
   /** Who runs the files of a batch that are malicious, by inode; nobody is asked when none is. */
-  private async whoRuns(judged: readonly Judged<WantedFile>[], signal: AbortSignal) {
+  private async whoRuns(judged: readonly Judged<FileToFetch>[], signal: AbortSignal) {
     const malicious = judged.some(({ verdict }) => verdict.state === 'malicious');
     const { session, instructionSet } = this.scan.guest;
     if (!malicious || !instructionSet.instructions.includes('query:processes')) {
@@ -190,7 +190,7 @@ export class FileScan {
   }
 
   private answerable(
-    { item, verdict, opened }: Judged<WantedFile>,
+    { item, verdict, opened }: Judged<FileToFetch>,
     runningOf: ReadonlyMap<string, readonly RunningProcess[]>,
   ): Answerable[] {
     if (!isFound(verdict) || !opened) return [];
