@@ -3,6 +3,7 @@ import type { Mode, SignatureProblem, UnscannedReason } from '../api/index.ts';
 import type { Domain } from '../channel/session.ts';
 import type { PlannedStep, WithheldStep } from '../control/plan.ts';
 import type { FindingRecord, ScanRecord, ScanTrigger, VmRecord } from '../store/records.ts';
+import type { Pace } from './pace.ts';
 
 export interface ScanRequest {
   /** What it will be known by. Default: a random UUID. */
@@ -53,4 +54,6 @@ export interface ScanHooks {
   onProgress?(progress: ScanProgress): void;
   /** Its abort ends the scan, in the guest too, within a second. */
   readonly signal: AbortSignal;
+  /** What the guest is held to. Default: a pace of its own. */
+  readonly pace?: Pace;
 }

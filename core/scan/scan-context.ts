@@ -5,6 +5,7 @@ import type { Detection, NamedDetector } from './detect.ts';
 import type { Circumstances } from './findings.ts';
 import type { InventoryPolicy } from './inventory.ts';
 import type { Known } from './known.ts';
+import type { Pace } from './pace.ts';
 import type { ScanProgress } from './report.ts';
 import type { Answerable, Responder } from './responder.ts';
 import type { Intake } from './spool.ts';
@@ -26,6 +27,7 @@ export interface ScanParts {
   readonly tally: Tally;
   readonly known: Known;
   readonly circumstances: Circumstances;
+  readonly pace: Pace;
   onProgress(progress: ScanProgress): void;
 }
 

@@ -30,7 +30,7 @@ export class GuestScan {
     const keys = new AnswerKeys(detectors);
     const generation = keys.generation({ maxFileBytes: policy.maxFileBytes });
     const knowledge = known.forScan(circumstances.vm, guest.features, generation, policy.fresh);
-    const detection = new Detection(detectors);
+    const detection = new Detection(detectors, parts.pace);
     const judge = new ContentJudge({ detection, keys, ...knowledge }, widthOf(detectors), spool.largest);
     const digests = detectors.flatMap(({ detector }) => detector.digests ?? []);
     const fetchPolicy = { maxFileBytes: policy.maxFileBytes, digests };
