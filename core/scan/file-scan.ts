@@ -5,6 +5,7 @@
  * was believed until then is not known to be so.
  */
 import type { DigestName } from '../api/index.ts';
+import type { FindingRecord } from '../store/records.ts';
 import type { AnswerKeys } from './answer-keys.ts';
 import { Claims } from './claims.ts';
 import type { ContentJudge, Judged } from './contents.ts';
@@ -133,8 +134,8 @@ export class FileScan {
   private async respond(judged: readonly Judged<FileToFetch>[], signal: AbortSignal): Promise<void> {
     const runningOf = await this.whoRuns(judged, signal);
     const found = judged.flatMap((each) => this.answerable(each, runningOf));
-    await this.scan.answer(found, 'scanning', signal);
-    this.forgetRemoved(found);
+    const answered = await this.scan.answer(found, 'scanning', signal);
+    this.forgetRemoved(found, answered);
     release(judged);
   }
 
@@ -150,7 +151,11 @@ export class FileScan {
 
   /** Files that start what was found to be malicious are found with it; they were counted when they were judged. */
   async answerStarters(signal: AbortSignal): Promise<void> {
-    const { tally, policy, starters } = this.scan;
+    const { tally, policy, starters, guilty } = this.scan;
+    if (guilty.cut > 0) {
+      const detail = `what runs from ${guilty.cut} files in which something was found is not known: they are too many`;
+      tally.missed('processes of what was found', { reason: 'engine-limit', detail });
+    }
     if (starters.cut > 0) {
       const detail = `${starters.cut} entries of what files start were not followed: there are too many`;
       tally.missed('what files start', { reason: 'engine-limit', detail });
@@ -202,12 +207,11 @@ export class FileScan {
   }
 
   /** The inode of a file that is gone can be another file's by now. Who still runs the old one is read anew. */
-  private forgetRemoved(found: readonly Answerable[]): void {
-    const { responder, guilty } = this.scan;
-    for (const { record, actionable } of found) {
-      const response = responder.findings.get(record.id)?.response;
+  private forgetRemoved(found: readonly Answerable[], answered: readonly FindingRecord[]): void {
+    for (const [place, { actionable }] of found.entries()) {
+      const response = answered[place]?.response;
       const isRemoved = response === 'contained' || response === 'deleted';
-      if (isRemoved && actionable.kind === 'file') guilty.delete(inodeKey(actionable.file));
+      if (isRemoved && actionable.kind === 'file') this.scan.guilty.delete(inodeKey(actionable.file));
     }
   }
 

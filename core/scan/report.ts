@@ -42,11 +42,13 @@ export interface Unscanned {
 export interface ScanReport {
   readonly vm: VmRecord;
   readonly scan: ScanRecord;
+  /** The first ones, at most 1,000 (`NamedFindings`); the summary of `scan` counts all, and the records have them. */
   readonly findings: readonly FindingRecord[];
-  /** The first 1,000; the summary of `scan` counts all. */
+  /** The first ones, at most 1,000; the summary of `scan` counts all. */
   readonly unscanned: readonly Unscanned[];
   /** Signatures that were left out. */
   readonly problems: readonly (SignatureProblem & { readonly detector: string })[];
+  /** About those findings. */
   readonly plan: { readonly steps: readonly PlannedStep[]; readonly withheld: readonly WithheldStep[] };
 }
 

@@ -73,7 +73,7 @@ export class ScanRun {
       fresh: request.fresh,
     };
     const end = (outcome: ScanOutcome, error?: unknown) =>
-      this.end(scan, summaryOf(tally, responder), outcome, error);
+      this.end(scan, { ...tally.summary(), ...this.findings.countOf(scan.id) }, outcome, error);
     try {
       await this.events.emit(scanStarted(scan, vm));
       // A session may be old by now: what is mounted, and what time it is there.
@@ -143,11 +143,11 @@ export class ScanRun {
   private report(
     scan: ScanRecord,
     { unscanned }: Tally,
-    { findings, steps, withheld }: Responder,
+    { named: { findings, plan } }: Responder,
     problems: ScanReport['problems'],
   ): ScanReport {
     const { vm } = this.guest;
-    return { vm, scan, findings: [...findings.values()], unscanned, problems, plan: { steps, withheld } };
+    return { vm, scan, findings, unscanned, problems, plan };
   }
 }
 
@@ -172,10 +172,3 @@ const problemsOf = ({ detectors, refused }: HeldDetectors): ScanReport['problems
     instance.problems.map((problem) => ({ ...problem, detector })),
   ),
 ];
-
-/** A subject that was met twice, or is gone by now, is one finding. */
-function summaryOf(tally: Tally, { findings }: Responder): ScanSummary {
-  const judgements = Array.from(findings.values(), ({ judgement }) => judgement);
-  const malicious = judgements.filter((judgement) => judgement === 'malicious').length;
-  return { ...tally.summary(), malicious, suspicious: judgements.length - malicious };
-}
