@@ -3,8 +3,9 @@ import type { ScanSummary } from '../store/records.ts';
 import type { ScanProgress, Unscanned } from './report.ts';
 import type { Unfinished, Verdict } from './verdict.ts';
 
-/** How many unscanned subjects a report names; the summary counts all. */
+/** How many unscanned subjects a report names, and the characters of all of them; the summary counts all. */
 const NAMED = 1_000;
+const NAMED_CHARACTERS = 256 * 1024;
 
 /** Counts what a scan has seen and done. */
 export class Tally {
@@ -12,6 +13,7 @@ export class Tally {
   private readonly reasons = new Map<string, number>();
   private progress = { filesListed: 0, bytesListed: 0, filesDone: 0, bytesDone: 0 };
   private known = { unchanged: 0, claimed: 0 };
+  private namedCharacters = 0;
   private processes = 0;
   private malicious = 0;
   private suspicious = 0;
@@ -41,6 +43,7 @@ export class Tally {
     this.listingComplete = false;
     this.reasons.clear();
     this.unscanned.length = 0;
+    this.namedCharacters = 0;
   }
 
   /** Files of a line that is as it was when all of them were clean, in this guest or in another of which it is a clone. */
@@ -68,7 +71,9 @@ export class Tally {
 
   missed(path: string, { reason, detail }: Unfinished): void {
     this.reasons.set(reason, (this.reasons.get(reason) ?? 0) + 1);
-    if (this.unscanned.length < NAMED) this.unscanned.push({ path, reason, ...(detail && { detail }) });
+    if (this.unscanned.length >= NAMED || this.namedCharacters >= NAMED_CHARACTERS) return;
+    this.namedCharacters += path.length + (detail?.length ?? 0);
+    this.unscanned.push({ path, reason, ...(detail && { detail }) });
   }
 
   snapshot(phase: ScanProgress['phase']): ScanProgress {

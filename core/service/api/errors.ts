@@ -87,6 +87,7 @@ export const STATUS: Readonly<Record<Code, number>> = {
   'no-detectors': 409,
   'not-permitted': 409,
   'spool-failed': 500,
+  'too-slow': 502,
   invalid: 422,
   unreadable: 422,
 
