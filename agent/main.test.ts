@@ -1,5 +1,5 @@
 /** The agent as a program, on Node from its sources and as the executable that guests get. */
-import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import { type ChildProcessWithoutNullStreams, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
   copyFileSync,
@@ -9,13 +9,20 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  truncateSync,
   writeFileSync,
 } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { describe, expect, it } from 'vitest';
-import { enrolmentKey, isEnrolmentProof, newEnrolmentToken, RECORD } from '../protocol/index.ts';
+import { describe, expect, it, vi } from 'vitest';
+import {
+  enrolmentKey,
+  isEnrolmentProof,
+  MOST_COUNTED,
+  newEnrolmentToken,
+  RECORD,
+} from '../protocol/index.ts';
 import { need } from '../test/need.ts';
 import { makeCertificate, TestHost } from './testing/host.ts';
 import { fileTarget, sha256, TempDirectory } from './testing/tree.ts';
@@ -26,6 +33,7 @@ const source = [
   '--disable-warning=ExperimentalWarning',
   join(import.meta.dirname, 'main.ts'),
 ];
+const hasTmpfs = need({ file: '/dev/shm', get: 'mount -t tmpfs tmpfs /dev/shm' });
 const built = need({ file: executable, get: 'npm run build:agent' });
 
 class Program {
@@ -139,6 +147,43 @@ describe.each(KINDS)('the agent %s', (_name, command, there) => {
     const update = { path: '/made', expect: null, content: sha256('new') };
     expect(await host.send({ name: 'update:file', target: update })).toEqual({ code: 'done' });
     expect(readdirSync(program.root).sort()).toEqual(['large', 'made']);
+    await host.close();
+  });
+
+  it.runIf(there && hasTmpfs)('tells numbers of 64 bits, and puts a sparse file back as it was', async () => {
+    vi.stubEnv('TMPDIR', '/dev/shm');
+    await using program = new Program(command);
+    vi.unstubAllEnvs();
+    await program.line('serving');
+    const path = join(program.root, 'bad');
+    const content = Buffer.alloc(8 * 1024 * 1024, 'malware', 'latin1').fill(0, 4096);
+    writeFileSync(path, content.subarray(0, 4096));
+    truncateSync(path, content.length);
+    execFileSync('touch', ['-d', '@1000000000000', path]);
+    execFileSync('truncate', ['-s', '8EB', join(program.root, 'huge')]);
+    const before = statSync(path);
+    const host = await TestHost.connect(program.socket, await makeCertificate());
+    await host.login();
+    await host.grant('query:files', 'contain:file', 'restore:file');
+    const [line, end] = await host.files();
+    expect(end).toMatchObject({ files: 2, bytes: MOST_COUNTED });
+    const files = line?.type === 'directory' ? line.files : [];
+    expect(files.find(([name]) => name === 'huge')?.[2]).toBe(MOST_COUNTED);
+    expect(files.find(([name]) => name === 'bad')?.[3]).toBe('1000000000000.000000000');
+
+    const target = fileTarget(program.root, '/bad', content);
+    const { code, state } = await host.send({ name: 'contain:file', target });
+    if (!state) throw new Error(`no state with ${code}`);
+    await host.stage(target.sha256, content);
+    const back = { path: '/bad', sha256: target.sha256, state };
+    expect(await host.send({ name: 'restore:file', target: back })).toEqual({ code: 'done' });
+    expect(readFileSync(path).equals(content)).toBe(true);
+    const { size, blocks, mtimeMs } = statSync(path);
+    expect({ size, blocks, mtimeMs }).toEqual({
+      size: before.size,
+      blocks: before.blocks,
+      mtimeMs: before.mtimeMs,
+    });
     await host.close();
   });
 

@@ -19,10 +19,11 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { FileTarget, Instruction, RestoreTarget } from '../../protocol/index.ts';
 import { need } from '../../test/need.ts';
 import { errnoOf } from '../linux/error.ts';
+import { FileStatus } from '../linux/status.ts';
 import { readAttributes, setAttribute } from '../linux/xattr.ts';
 import { fileTarget, sha256, TempDirectory, TestAgent } from '../testing/tree.ts';
 
@@ -155,6 +156,21 @@ describe('a file with metadata that is out of the ordinary', () => {
     ]);
     expect(existsSync(path)).toBe(false);
     rmSync(shared, { recursive: true });
+  });
+
+  it('stays where it is when it could not be told how it was', async () => {
+    await using agent = await TestAgent.start();
+    writeFileSync(join(agent.root, 'bad'), MALWARE);
+    const host = await agent.session('contain:file', 'delete:file');
+    const target = fileTarget(agent.root, '/bad', MALWARE);
+    const atime = vi.spyOn(FileStatus.prototype, 'atime', 'get').mockReturnValue('of a kernel to come');
+    const outcome = await host.send(contain(target)).finally(() => atime.mockRestore());
+    expect(outcome).toEqual({
+      code: 'failed',
+      detail: expect.stringContaining('could not be told: at "state.atime"'),
+    });
+    expect(readdirSync(agent.root)).toEqual(['bad']);
+    expect(await host.send(remove(target))).toEqual({ code: 'done' });
   });
 
   it('is not given the owner that chown takes for none', async () => {

@@ -18,16 +18,12 @@ import {
 } from '../../protocol/index.ts';
 
 type DirectoryLine = Extract<InventoryLine, { type: 'directory' }>;
-
-/** An entry that cannot be: its path, or its directory's where it has no name either; and what is wrong with it. */
-export interface Misfit {
-  readonly path: WireBytes;
-  readonly detail: string;
-}
+type FaultLine = Extract<InventoryLine, { type: 'fault' }>;
 
 export interface ReadLine {
   readonly line: InventoryLine;
-  readonly misfits: readonly Misfit[];
+  /** Entries that cannot be, as they came. */
+  readonly misfits: readonly unknown[];
 }
 
 /** A line of files whose entries are looked at one by one. */
@@ -37,8 +33,9 @@ const LooseDirectory = z.object({
   dev: z.unknown(),
   files: z.array(z.unknown()).max(LIMITS.inventoryLineEntries),
 });
+const Device = InventoryLine.options[0].shape.dev;
 const EntryName = z.tuple([wireBytes], z.unknown());
-const NONE: readonly Misfit[] = [];
+const NONE: readonly unknown[] = [];
 const DETAIL = 256;
 
 /** Throws ProtocolError. */
@@ -59,30 +56,36 @@ export function readInventoryLine(untrusted: Uint8Array): ReadLine {
 
 function readEntries({ type, path, dev, files: untrusted }: z.output<typeof LooseDirectory>): ReadLine {
   const directory = GuestPath.of(path);
-  const device = InventoryLine.options[0].shape.dev.safeParse(dev);
+  const device = Device.safeParse(dev);
   const line: DirectoryLine = { type, path, dev: device.data ?? '0', files: [] };
-  if (!device.success) return { line, misfits: [misfit(path, `dev: ${explain(device.error)}`)] };
-  const misfits: Misfit[] = [];
-  for (const entry of untrusted) {
-    const read = readEntry(directory, entry);
-    if ('detail' in read) misfits.push(read);
-    else line.files.push(read);
+  if (!device.success) return { line, misfits: untrusted };
+  const misfits: unknown[] = [];
+  for (const one of untrusted) {
+    const entry = FileEntry.safeParse(one);
+    if (entry.success && isNameIn(directory, entry.data[0])) line.files.push(entry.data);
+    else misfits.push(one);
   }
   return { line, misfits };
 }
 
-function readEntry(directory: GuestPath, untrusted: unknown): FileEntry | Misfit {
-  const name = EntryName.safeParse(untrusted).data?.[0];
-  if (name === undefined || !isNameIn(directory, name)) {
-    return misfit(directory.wire, 'a file in it has a name that cannot be one');
-  }
-  const entry = FileEntry.safeParse(untrusted);
-  return entry.success ? entry.data : misfit(directory.child(name).wire, explain(entry.error));
+/** The fault that stands for an entry: of its path, or of its directory's where it has no name either. */
+export function faultOf(directory: WireBytes, misfit: unknown): FaultLine {
+  const name = EntryName.safeParse(misfit).data?.[0];
+  const parent = GuestPath.of(directory);
+  if (name === undefined || !isNameIn(parent, name)) return fault(directory, 'a file in it has no such name');
+  const { error } = FileEntry.safeParse(misfit);
+  return fault(parent.child(name).wire, error ? explain(error) : 'its device number');
 }
 
-const misfit = (path: WireBytes, what: string): Misfit => ({
+/** One that stands for so many entries of a directory. */
+export const faultOfMany = (directory: WireBytes, misfits: number): FaultLine =>
+  fault(directory, `of ${misfits} files in it`);
+
+const fault = (path: WireBytes, what: string): FaultLine => ({
+  type: 'fault',
   path,
-  detail: `the guest says of it what cannot be: ${what}`.slice(0, DETAIL),
+  fault: 'unreadable',
+  detail: `the guest says what cannot be: ${what}`.slice(0, DETAIL),
 });
 
 /** Whether it can name a file there. Longer names than NAME_MAX are about: vfat has 255 UTF-16 units, FUSE 1,024 bytes. */

@@ -1,5 +1,5 @@
 import { ALLOWANCE, type InventoryRequest, LIMITS, ProtocolError } from '../../protocol/index.ts';
-import type { Misfit, ReadLine } from './inventory-line.ts';
+import { faultOf, faultOfMany, type ReadLine } from './inventory-line.ts';
 import type { KnownLines, ListedLine } from './session.ts';
 
 /** An honest page has so many bytes, or there was nothing to tell for some seconds. */
@@ -40,10 +40,8 @@ export class InventoryCheck {
   faultsOf({ line, misfits }: ReadLine): FaultLine[] {
     if (line.type !== 'directory' || misfits.length === 0) return [];
     this.misfits += misfits.length;
-    if (this.misfits <= ALLOWANCE.namedMisfits) return misfits.map(faultOf);
-    return [
-      faultOf({ path: line.path, detail: `the guest says of ${misfits.length} files in it what cannot be` }),
-    ];
+    if (this.misfits > ALLOWANCE.namedMisfits) return [faultOfMany(line.path, misfits.length)];
+    return misfits.map((misfit) => faultOf(line.path, misfit));
   }
 
   /** A page of so many bytes has ended, and it was not the last. Throws ProtocolError. */
@@ -61,10 +59,3 @@ export class InventoryCheck {
     throw new ProtocolError('malformed-message', 'a listing refers to a line that nobody spoke of');
   }
 }
-
-const faultOf = ({ path, detail }: Misfit): FaultLine => ({
-  type: 'fault',
-  path,
-  fault: 'unreadable',
-  detail,
-});

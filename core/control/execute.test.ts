@@ -308,6 +308,18 @@ describe('an outcome that cannot be read', () => {
     },
   );
 
+  test('that breaks the session each time costs three sessions', async () => {
+    guest.after = () => {
+      throw new ChannelError('protocol-violation', 'its answer is no message');
+    };
+    const file = guest.write('/tmp/x', MALWARE);
+    await expect(executor.perform(guest.connect(), contain(file))).rejects.toThrow(code('outcome-unknown'));
+    expect(await executor.reconcile(guest.connect())).toMatchObject({ lost: { code: 'outcome-unknown' } });
+    expect(await executor.reconcile(guest.connect())).toMatchObject({
+      closed: [{ outcome: { code: 'unknown' } }],
+    });
+  });
+
   test('is not waited for when a person gives it up: the content is purged, and the action closed', async () => {
     const id = await unanswered();
     const held = index.ofAction(id)?.id ?? '';

@@ -78,7 +78,7 @@ describe('an entry of a listing', () => {
     const lines = await listed(directory([GOOD, bad, GOOD]), directory([GOOD], '/e'));
     expect(filesIn(lines)).toEqual([GOOD, GOOD, GOOD]);
     expect(faultsIn(lines)).toEqual([
-      { type: 'fault', path, fault: 'unreadable', detail: expect.stringContaining('what cannot be') },
+      { type: 'fault', path, fault: 'unreadable', detail: expect.stringContaining('says what cannot be') },
     ]);
     expect(lines[0]).toMatchObject({ path: '/d', misfits: 1 });
     expect(lines.find((line) => line.type === 'directory' && line.path === '/e')).not.toHaveProperty(
@@ -116,7 +116,7 @@ describe('an entry of a listing', () => {
     expect(faultsIn(lines)).toHaveLength(full * per + 2);
     expect(faultsIn(lines).at(-1)).toMatchObject({
       path: '/d',
-      detail: expect.stringContaining(`${per} files`),
+      detail: expect.stringContaining(`of ${per} files`),
     });
   });
 
@@ -132,10 +132,10 @@ describe('an entry of a listing', () => {
   });
 });
 
-it('a device number that cannot be costs its directory', async () => {
+it('a device number that cannot be costs the files that are said to be on it', async () => {
   const lines = await listed(directory([GOOD], '/d', '-1'), directory([GOOD], '/e'));
   expect(filesIn(lines)).toEqual([GOOD]);
-  expect(faultsIn(lines)).toMatchObject([{ path: '/d' }]);
+  expect(faultsIn(lines)).toMatchObject([{ path: '/d/good', detail: expect.stringContaining('device') }]);
 });
 
 it('sums at the end of a listing may be as large as they like', async () => {
