@@ -78,14 +78,17 @@ export class Session implements GuestSession {
 
   async *listProcesses(signal?: AbortSignal): AsyncGenerator<ListedProcess> {
     const list = new ProcessList();
-    const exchange = await this.link.begin({ method: 'POST', path: ROUTES.processes }, signal);
     const take = (untrusted: Buffer) => list.take(untrusted);
-    for await (const line of answerLines(exchange, this.link.deadlines.streamIdle, take, isEnd)) {
-      if (this.link.failure) throw this.link.failure;
-      if (line.type !== 'cut') yield line;
-      else {
-        yield { type: 'end', processes: list.lines, limit: line.limit };
-        return;
+    for (let isLast = false; !isLast; ) {
+      const exchange = await this.ask(ROUTES.processes, JSON_TYPE, list.request, signal);
+      for await (const line of answerLines(exchange, this.link.deadlines.streamIdle, take, endsPage)) {
+        if (this.link.failure) throw this.link.failure;
+        isLast = line.type !== 'more';
+        if (line.type === 'cut') {
+          yield { type: 'end', processes: list.lines, limit: line.limit };
+          return;
+        }
+        if (line.type !== 'more') yield line;
       }
     }
   }
@@ -186,4 +189,5 @@ interface OpenC2Response<Results> {
   body: { openc2: { response: { results: Results } } };
 }
 
+const endsPage = ({ type }: { readonly type: string }): boolean => type === 'end' || type === 'more';
 const isEnd = ({ type }: { readonly type: string }): boolean => type === 'end';
