@@ -33,6 +33,8 @@ export const LIMITS = {
   /** Process lines in one process inventory, and the bytes of all of them: what is beyond is not looked at, and said so. */
   processes: 131_072,
   processListBytes: 64 * MiB,
+  /** A page of it, but for its last lines: as with the inventory of files, no page ever waits for its reader. */
+  processPageBytes: 2 * MiB,
   /** Arguments of one process that are reported, and the bytes of all of them together. */
   commandLineArguments: 1024,
   commandLineBytes: 16 * KiB,

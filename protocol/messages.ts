@@ -10,7 +10,7 @@
  *   DELETE /lazaret/v1/files/ID ends the walk ID → 204
  *   POST /lazaret/v1/content    ContentRequest → records (`records.ts`)
  *   POST /lazaret/v1/digests    ContentRequest → NDJSON of DigestLine
- *   POST /lazaret/v1/processes  empty → NDJSON of ProcessLine
+ *   POST /lazaret/v1/processes  ProcessRequest, or empty → a page, or all: NDJSON of ProcessLine
  *   PUT  /lazaret/v1/staged/ID  content for restore:file or update:file, ID its SHA-256 → 204
  *
  * A refused request is answered with its HTTP status and a Refusal.
@@ -289,6 +289,10 @@ const commandLine = z
     `the arguments of a process have at most ${LIMITS.commandLineBytes} bytes together`,
   );
 
+/** The processes with a greater pid than this, in their order, as many as go into a page. Without a request: all. */
+export const ProcessRequest = z.object({ after: uint32 });
+export type ProcessRequest = z.output<typeof ProcessRequest>;
+
 export const processListLimits = ['processes', 'bytes'] as const;
 
 export const ProcessLine = z.discriminatedUnion('type', [
@@ -325,6 +329,8 @@ export const ProcessLine = z.discriminatedUnion('type', [
       })
       .optional(),
   }),
+  /** The last line of a page that is not the last one: what to ask for next. */
+  z.object({ type: z.literal('more'), after: uint32 }),
   /** The last line. `limit` says that there are more processes, and which bound they passed. */
   z.object({ type: z.literal('end'), processes: size, limit: z.enum(processListLimits).optional() }),
 ]);

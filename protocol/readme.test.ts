@@ -12,6 +12,7 @@ import {
   InventoryRequest,
   LoginAnswer,
   ProcessLine,
+  ProcessRequest,
   Refusal,
 } from './messages.ts';
 import { decodeCommand, FeaturesResponse, OutcomeResponse } from './openc2.ts';
@@ -19,7 +20,7 @@ import { decodeCommand, FeaturesResponse, OutcomeResponse } from './openc2.ts';
 const README = readFileSync(new URL('./README.md', import.meta.url), 'utf8');
 const SCHEMAS: z.ZodType[] = [
   ...[AgentLine, LoginAnswer, Refusal, Grant, InventoryRequest, InventoryLine, ContentRequest, ProcessLine],
-  ...[DigestLine, FeaturesResponse, OutcomeResponse],
+  ...[ProcessRequest, DigestLine, FeaturesResponse, OutcomeResponse],
 ];
 
 /** A block is one message or a message a line. */

@@ -4,8 +4,9 @@ import { once } from 'node:events';
 import { copyFileSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { LIMITS, lengthOf, type ProcessLine } from '../../protocol/index.ts';
+import { LIMITS, lengthOf, ProcessLine, ROUTES } from '../../protocol/index.ts';
 import { need } from '../../test/need.ts';
+import type { TestHost } from '../testing/host.ts';
 import { MOUNT_NAMESPACES, RunningProgram, writeProgram } from '../testing/namespace.ts';
 import { TestAgent } from '../testing/tree.ts';
 
@@ -17,19 +18,53 @@ async function listedBy(agent: TestAgent): Promise<Process[]> {
   return lines.filter((line) => line.type === 'process');
 }
 
-/** A program of the guest that sleeps, with arguments that all are numbers. */
-async function sleeping(agent: TestAgent, ...numbers: string[]): Promise<number> {
+/** A program of the guest that sleeps, with arguments that all are numbers; so many processes of it. */
+async function sleeping(agent: TestAgent, count: number, ...numbers: string[]): Promise<number[]> {
   const program = join(agent.root, 'sleeper');
   copyFileSync('/usr/bin/sleep', program);
-  const child = spawn(program, ['3600', ...numbers], { argv0: 'sleep', stdio: 'ignore' });
+  const children = Array.from({ length: count }, () =>
+    spawn(program, ['3600', ...numbers], { argv0: 'sleep', stdio: 'ignore' }),
+  );
   onTestFinished(async () => {
-    const gone = once(child, 'exit');
-    child.kill('SIGKILL');
-    await gone;
+    const gone = children.map((child) => once(child, 'exit'));
+    for (const child of children) child.kill('SIGKILL');
+    await Promise.all(gone);
   });
-  await once(child, 'spawn');
-  return child.pid ?? 0;
+  await Promise.all(children.map((child) => child.pid ?? once(child, 'spawn')));
+  return children.map(({ pid = 0 }) => pid).sort((one, other) => one - other);
 }
+
+async function pageAfter(host: TestHost, after: number): Promise<ProcessLine[]> {
+  const page = String(await host.ask(ROUTES.processes, { after }));
+  return page
+    .trimEnd()
+    .split('\n')
+    .map((line) => ProcessLine.parse(JSON.parse(line)));
+}
+
+describe('a page of the list', () => {
+  it('goes on where the one before it ended, up to the end', async () => {
+    await using agent = await TestAgent.start();
+    const pids = await sleeping(agent, 150, '0'.repeat(LIMITS.commandLineBytes));
+    const host = await agent.session('query:processes');
+    const pages = [await pageAfter(host, 0)];
+    for (let last = pages[0]?.at(-1); last?.type === 'more'; last = pages.at(-1)?.at(-1)) {
+      pages.push(await pageAfter(host, last.after));
+    }
+    expect(pages.map((page) => page.at(-1)?.type)).toEqual(['more', 'end']);
+    const listed = pages.flat().flatMap((line) => (line.type === 'process' ? line.pid : []));
+    expect(listed).toEqual(pids);
+    expect(await pageAfter(host, 0xffff_ffff)).toEqual([{ type: 'end', processes: 0 }]);
+  });
+
+  it('is refused where the request is malformed', async () => {
+    await using agent = await TestAgent.start();
+    const host = await agent.session('query:processes');
+    await expect(host.ask(ROUTES.processes, { after: -1 })).rejects.toMatchObject({
+      refusal: { code: 'bad-request' },
+    });
+  });
+});
 
 describe('the arguments of a process', () => {
   const most = LIMITS.commandLineBytes;
@@ -43,7 +78,7 @@ describe('the arguments of a process', () => {
     ['too many', Array<string>(2000).fill('0'), { cut: true }],
   ])('%s', async (_, numbers, expected) => {
     await using agent = await TestAgent.start();
-    const pid = await sleeping(agent, ...numbers);
+    const [pid] = await sleeping(agent, 1, ...numbers);
     const [process] = await listedBy(agent);
     expect(process).toMatchObject({ pid, ...expected });
     expect(process?.cut ?? false).toBe(expected.cut ?? false);

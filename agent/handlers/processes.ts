@@ -1,6 +1,13 @@
 /** The process inventory, as NDJSON (`ProcessLine`). */
 import { closeSync, openSync, readdirSync, readSync, statSync } from 'node:fs';
-import { encodeBytes, encodeLine, LIMITS, type ProcessLine } from '../../protocol/index.ts';
+import {
+  encodeBytes,
+  encodeLine,
+  LIMITS,
+  type ProcessLine,
+  ProcessRequest,
+  parseMessage,
+} from '../../protocol/index.ts';
 import { containerOf } from '../linux/container.ts';
 import { errnoOf } from '../linux/error.ts';
 import { Placement } from '../linux/placement.ts';
@@ -14,38 +21,52 @@ import { Turns } from '../session/turns.ts';
 const ZOMBIE = 'Z';
 
 type Process = Extract<ProcessLine, { type: 'process' }>;
-type End = Extract<ProcessLine, { type: 'end' }>;
 
 export async function sendProcesses(exchange: Exchange, root: Root, pace: Pace): Promise<void> {
-  await exchange.body();
+  const body = await exchange.body();
+  const request = body.length > 0 ? parseMessage(ProcessRequest, body) : undefined;
   exchange.begin('application/x-ndjson');
   const turns = new Turns();
   const placement = new Placement(root);
-  let processes = 0;
-  let bytes = 0;
-  let limit: End['limit'];
-  for (const name of readdirSync('/proc')) {
-    if (!/^\d+$/.test(name)) continue;
-    const process = describe(Number(name), root, placement);
+  const sent = { processes: 0, bytes: 0, last: 0 };
+  let end: ProcessLine | undefined;
+  for (const pid of pidsAfter(request?.after ?? 0)) {
+    const process = describe(pid, root, placement);
     if (!process) continue;
     const line = encodeLine(process);
-    limit = limitPassed(processes + 1, bytes + line.length);
-    if (limit) break;
-    processes++;
-    bytes += line.length;
+    end = request ? endOfPage(sent) : cutAt(sent, line.length);
+    if (end) break;
+    sent.processes += 1;
+    sent.bytes += line.length;
+    sent.last = pid;
     await exchange.write(line);
     await turns.next(exchange.signal);
     // After a line only: what is left out says nothing, and the host awaits a sign of life.
     const pause = pace.next(exchange.signal);
     if (pause) await pause;
   }
-  await exchange.write(encodeLine({ type: 'end', processes, ...(limit && { limit }) } satisfies ProcessLine));
+  await exchange.write(encodeLine(end ?? { type: 'end', processes: sent.processes }));
   exchange.end();
 }
 
-function limitPassed(processes: number, bytes: number): End['limit'] {
-  if (processes > LIMITS.processes) return 'processes';
-  return bytes > LIMITS.processListBytes ? 'bytes' : undefined;
+const pidsAfter = (after: number): number[] =>
+  readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => pid > after)
+    .sort((one, other) => one - other);
+
+/** Where the next page goes on, once this one is full. */
+const endOfPage = ({ bytes, last }: { bytes: number; last: number }): ProcessLine | undefined =>
+  bytes >= LIMITS.processPageBytes ? { type: 'more', after: last } : undefined;
+
+/** A host that knows of no pages is sent what the contract lets a list have. */
+function cutAt(
+  { processes, bytes }: { processes: number; bytes: number },
+  more: number,
+): ProcessLine | undefined {
+  if (processes === LIMITS.processes) return { type: 'end', processes, limit: 'processes' };
+  return bytes + more > LIMITS.processListBytes ? { type: 'end', processes, limit: 'bytes' } : undefined;
 }
 
 /** Undefined when the process has ended, is none of this root's, or is hidden from us. */

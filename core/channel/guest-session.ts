@@ -85,14 +85,17 @@ export class Session implements GuestSession {
 
   async *listProcesses(signal?: AbortSignal): AsyncGenerator<ListedProcess> {
     const list = new ProcessList();
-    const exchange = await this.link.begin({ method: 'POST', path: ROUTES.processes }, signal);
     const take = (untrusted: Buffer) => list.take(untrusted);
-    for await (const line of answerLines(exchange, this.link.deadlines.streamIdle, take, isEnd)) {
-      if (this.link.failure) throw this.link.failure;
-      if (line.type !== 'cut') yield line;
-      else {
-        yield { type: 'end', processes: list.lines, limit: line.limit };
-        return;
+    for (let isLast = false; !isLast; ) {
+      const exchange = await this.ask(ROUTES.processes, JSON_TYPE, list.request, signal);
+      for await (const line of answerLines(exchange, this.link.deadlines.streamIdle, take, endsPage)) {
+        if (this.link.failure) throw this.link.failure;
+        isLast = line.type !== 'more';
+        if (line.type === 'cut') {
+          yield { type: 'end', processes: list.lines, limit: line.limit };
+          return;
+        }
+        if (line.type !== 'more') yield line;
       }
     }
   }
@@ -205,4 +208,5 @@ const DigestLineOrMisfit = DigestLine.or(
 );
 const MISFIT: ContentFailure = { reason: 'unreadable', detail: 'the guest says of it what cannot be' };
 
+const endsPage = ({ type }: { readonly type: string }): boolean => type === 'end' || type === 'more';
 const isEnd = ({ type }: { readonly type: string }): boolean => type === 'end';

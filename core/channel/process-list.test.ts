@@ -23,6 +23,27 @@ describe('a list of processes', () => {
     expect(take({ type: 'end', processes: 1, limit: 'bytes' })).toMatchObject({ limit: 'bytes' });
   });
 
+  it('goes on behind the last page', () => {
+    const list = new ProcessList();
+    expect(list.request).toEqual({ after: 0 });
+    list.take(line(PROCESS));
+    expect(list.take(line({ type: 'more', after: 7 }))).toEqual({ type: 'more', after: 7 });
+    expect(list.request).toEqual({ after: 7 });
+  });
+
+  it.each([
+    ['brings nothing', 8, []],
+    ['goes back', 7, [PROCESS]],
+    ['goes back far', 0, [PROCESS]],
+  ])('is out of turn where a page %s', (_, after, brought) => {
+    const list = new ProcessList();
+    list.take(line(PROCESS));
+    list.take(line({ type: 'more', after: 7 }));
+    for (const each of brought) list.take(line(each));
+    const more = line({ type: 'more', after });
+    expect(() => list.take(more)).toThrow(expect.objectContaining({ code: 'record-out-of-turn' }));
+  });
+
   it.each<[string, object]>([
     ['arguments too long together', { commandLine: ['a'.repeat(MOST), 'b'] }],
     ['a megabyte of arguments, each of them allowed', { commandLine: Array(60).fill('a'.repeat(MOST)) }],
@@ -72,8 +93,10 @@ describe('a list of processes', () => {
 
   it('is cut at its bound of processes, those counted that were lost', () => {
     const list = new ProcessList();
-    const short = line({ type: 'process' });
-    for (let taken = 0; taken < LIMITS.processes; taken++) list.take(short);
+    const { executable: _, ...thread } = PROCESS;
+    const short = line(thread);
+    list.take(line({ type: 'process' }));
+    for (let taken = 1; taken < LIMITS.processes; taken++) list.take(short);
     expect(list.lines).toBe(LIMITS.processes);
     expect(list.take(line({ type: 'end', processes: LIMITS.processes }))).toMatchObject({ type: 'end' });
     expect(list.take(short)).toEqual({ type: 'cut', limit: 'processes' });

@@ -44,7 +44,7 @@ export type UntrustedClaim =
  * with the bound at which the list was cut, by the guest or by us.
  */
 export type ListedProcess =
-  | ProcessLine
+  | Exclude<ProcessLine, { type: 'more' }>
   | { readonly type: 'fault'; readonly pid?: number; readonly detail: string };
 
 /** A guest as the hypervisor (or the command line) names it. */
@@ -98,7 +98,7 @@ export interface GuestSession {
   /** What the agent says are the SHA-256s of files, in the order of the request. Nothing but its word stands behind them. */
   claimDigests(request: ContentRequest, signal?: AbortSignal): AsyncIterable<UntrustedClaim>;
   /**
-   * Lines as they come, the last of them `end`; not asking holds the guest back. What had come before the session was
+   * Lines as they come, the last of them `end`. The guest lists page by page, each when the one before it was taken. What had come before the session was
    * lost is not given any more: nothing can be asked about it.
    */
   listProcesses(signal?: AbortSignal): AsyncIterable<ListedProcess>;

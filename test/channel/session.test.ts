@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
+import type { ServerHttp2Stream } from 'node:http2';
 import { describe, expect, it } from 'vitest';
-import { RECORD } from '../../protocol/index.ts';
-import { contentOf, ScriptedAgent } from './scripted-agent.ts';
-import { agentIdentity, collect, freshPath, keysOf, logInTo } from './setting.ts';
+import { RECORD, ROUTES } from '../../protocol/index.ts';
+import { bodyOf, contentOf, ScriptedAgent, sendLines } from './scripted-agent.ts';
+import { agentIdentity, codeOf, collect, freshPath, keysOf, logInTo } from './setting.ts';
 
 const keys = keysOf(agentIdentity);
 const INVENTORY = {
@@ -46,6 +47,49 @@ describe('a session with a sound agent', () => {
 
     await session.close();
     expect(await session.ended).toBeUndefined();
+  });
+});
+
+describe('a list of processes in pages', () => {
+  const told = (pid: number) => ({
+    ...{ type: 'process', pid, parent: 1, start: '1', uid: 0, name: 'x', commandLine: [] },
+  });
+  /** Lists so many processes, two to a page; `next` is what each page says to ask for. */
+  async function listed(count: number, next = (last: number) => last) {
+    const path = freshPath();
+    const asked: unknown[] = [];
+    const routes = {
+      [ROUTES.processes]: (stream: ServerHttp2Stream) =>
+        void bodyOf(stream).then((body) => {
+          const { after } = JSON.parse(String(body));
+          asked.push(after);
+          const pids = [after + 1, after + 2].filter((pid) => pid <= count);
+          const last = after + 2;
+          const end = last < count ? { type: 'more', after: next(last) } : { type: 'end', processes: count };
+          sendLines(stream, [...pids.map(told), end]);
+        }),
+    };
+    await using _agent = await ScriptedAgent.start(path, { keys, routes });
+    const session = await logInTo(path);
+    const lines = collect(session.listProcesses());
+    return { asked, code: await codeOf(lines), lines: await lines.catch(() => []) };
+  }
+
+  it('is asked for page by page, and is one list', async () => {
+    const { asked, lines } = await listed(5);
+    expect(asked).toEqual([0, 2, 4]);
+    expect(lines.map((line) => (line.type === 'process' ? line.pid : line.type))).toEqual([
+      1,
+      2,
+      3,
+      4,
+      5,
+      'end',
+    ]);
+  });
+
+  it('breaks the protocol where a page leads nowhere', async () => {
+    expect(await listed(5, () => 2)).toMatchObject({ asked: [0, 2], code: 'protocol-violation' });
   });
 });
 
