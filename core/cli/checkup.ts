@@ -129,6 +129,31 @@ export function checkJournal(directory: string): Check {
   }
 }
 
+const SHOWN_ROWS = 3;
+
+/** Every row of the database. Those that cannot be read are left out wherever rows are listed. */
+export function checkRows(directory: string): Check {
+  const name = 'database';
+  try {
+    using state = State.read(directory);
+    if (!state) return { name, status: 'ok', detail: 'nothing written yet' };
+    const shown: string[] = [];
+    let count = 0;
+    for (const { table, key, reason } of state.unreadable()) {
+      count += 1;
+      if (shown.length < SHOWN_ROWS) shown.push(`${table} ${key} (${reason})`);
+    }
+    if (count === 0) return { name, status: 'ok', detail: 'every row can be read' };
+    const more = count > shown.length ? ` and ${count - shown.length} more` : '';
+    const detail = `${count} rows cannot be read and are left out: ${shown.join(', ')}${more}`;
+    const remedy =
+      'a newer release may have written them: use that one; else restore the database from a backup';
+    return { name, status: 'fail', detail, remedy };
+  } catch (error) {
+    return { name, status: 'fail', detail: messageOf(error), remedy: 'restore the database from a backup' };
+  }
+}
+
 /** Whether somebody listens at the host's end. Nothing is sent, so the agent is not met. */
 export async function checkSocket({ name, socket }: Domain): Promise<Check> {
   const { promise, resolve } = Promise.withResolvers<string>();

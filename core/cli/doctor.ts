@@ -9,6 +9,7 @@ import {
   checkJournal,
   checkKvm,
   checkNode,
+  checkRows,
   checkSocket,
   checkSpool,
   checkState,
@@ -115,6 +116,7 @@ function examineHost(settings: Settings): Promise<Check[]> {
     checkKvm(),
     checkState(settings.state),
     checkJournal(settings.state),
+    checkRows(settings.state),
   ]);
 }
 

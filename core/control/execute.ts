@@ -147,7 +147,7 @@ export class ActionExecutor {
 
   /** What a crash left between the journal and the vault. */
   private async settleVault(vm: string): Promise<void> {
-    await this.vault.dropUnclaimed(vm, (action) => this.journal.find(action) !== undefined);
+    await this.vault.dropUnclaimed(vm, (action) => this.journal.has(action));
     for (const action of this.journal.list({ vm })) if (action.outcome) await this.vault.settle(action);
   }
 }

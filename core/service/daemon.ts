@@ -120,9 +120,10 @@ export class Daemon implements AsyncDisposable {
     this.operations = operations;
   }
 
-  /** Ready when scans can be asked for, and when those that are asked to are let in. */
+  /** Ready when scans can be asked for, what they find is kept, and what should be done about it may be. */
   health(): HealthView {
-    return healthOf(this.guests.statuses(), this.feed.reasonToWithhold());
+    const { condition } = this.engine;
+    return healthOf(this.guests.statuses(), this.feed.reasonToWithhold(), condition.reasons());
   }
 
   /**
@@ -185,7 +186,10 @@ export class Daemon implements AsyncDisposable {
         const { logger } = this.start;
         const onAnswer = this.meter.answered.bind(this.meter);
         const data = { state: this.start.settings.state, options: await apiOptions(api) };
-        const served = await serveApi({ operations: this.operations, data, logger, onAnswer });
+        const served = await serveApi({
+          ...{ operations: this.operations, data, logger, onAnswer },
+          onLeftOut: (row) => this.engine.condition.leaveOut(row),
+        });
         this.served = served;
         return served;
       },

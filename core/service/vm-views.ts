@@ -35,7 +35,7 @@ export interface VmViewParts {
 
 export function vmView(watch: GuestWatch, { records, groupOf, nextScanOf }: VmViewParts): VmView {
   const { domain } = watch;
-  const record = records.vms.find(domain.id);
+  const record = records.vms.readable(domain.id);
   const last = records.scans.lastOf(domain.id);
   const next = nextScanOf(domain.id);
   return {

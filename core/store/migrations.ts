@@ -191,4 +191,9 @@ export const MIGRATIONS: readonly string[] = [
   ) STRICT;
   CREATE INDEX pendingGuestsByTime ON pendingGuests (lastSeen);
   `,
+  `
+  -- When it was last tried whether this file can be written (condition.ts).
+  CREATE TABLE writeProbe (at INTEGER NOT NULL) STRICT;
+  INSERT INTO writeProbe VALUES (0);
+  `,
 ];
