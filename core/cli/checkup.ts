@@ -5,6 +5,8 @@ import { connect } from 'node:net';
 import type { FoundParts } from '../../demo/guest/parts.ts';
 import type { Domain } from '../channel/session.ts';
 import type { Settings } from '../config/index.ts';
+import { requirePrivate } from '../store/private-place.ts';
+import { ownUser } from '../trust.ts';
 import { formatBytes } from './format.ts';
 import { State } from './state.ts';
 
@@ -91,6 +93,8 @@ export async function checkState(directory: string): Promise<Check> {
   const name = 'state';
   try {
     const facts = await stat(directory);
+    // Root may look at what is the service's: then all of it must be the service's.
+    requirePrivate(directory, ownUser() === 0 ? facts.uid : ownUser());
     if ((facts.mode & GROUP_AND_OTHERS) !== 0) {
       return {
         name,

@@ -10,6 +10,7 @@ import { StoreError } from '../error.ts';
 import { LeftOut, type LeftOutRow } from './left-out.ts';
 import { StateLock } from './lock.ts';
 import { MIGRATIONS } from './migrations.ts';
+import { requirePrivate } from './private-place.ts';
 import { toStoreError } from './sqlite-error.ts';
 
 export type Parameters = Readonly<Record<string, SQLInputValue>>;
@@ -17,7 +18,6 @@ export type Row = Readonly<Record<string, unknown>>;
 
 /** Readers wait this long for a checkpoint to end. */
 const BUSY_MILLISECONDS = 5_000;
-const GROUP_OR_OTHERS_WRITE = 0o022;
 
 export class StateDatabase {
   readonly directory: string;
@@ -195,13 +195,10 @@ function translating<T>(path: string, work: () => T): T {
 }
 
 function createDirectory(directory: string): void {
-  translating(directory, () => mkdirSync(directory, { recursive: true, mode: 0o700 }));
-  if (statSync(directory).mode & GROUP_OR_OTHERS_WRITE) {
-    throw new StoreError(
-      'not-private',
-      `others may write to the state directory ${directory}: take that away (chmod go-w) or use another one`,
-    );
-  }
+  translating(directory, () => {
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    requirePrivate(directory);
+  });
 }
 
 function openForChanges(path: string): DatabaseSync {

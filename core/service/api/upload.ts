@@ -1,10 +1,17 @@
 /** A pack on its way in: to a file of its own that only we can read, as it comes and never whole in memory. */
 import { createWriteStream } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { ApiError } from '../error.ts';
+
+/** An empty, private directory for uploads: what a process left there that was killed meanwhile is gone. */
+export async function prepareUploads(directory: string): Promise<string> {
+  await rm(directory, { recursive: true, force: true });
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  return directory;
+}
 
 /**
  * Hands the file to `use` and removes it afterwards. Rejects with ApiError `too-large`, or `bad-request` when the body
