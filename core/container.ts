@@ -47,6 +47,7 @@ import { Spool } from './scan/spool.ts';
 import type { HostServices, Records, ServiceOptions } from './services.ts';
 import { SessionPool } from './session-pool.ts';
 import { ActionJournal } from './store/action-journal.ts';
+import { StateCondition } from './store/condition.ts';
 import { StateDatabase } from './store/database.ts';
 import { EnrolmentStore } from './store/enrolments.ts';
 import { FindingStore } from './store/findings.ts';
@@ -104,6 +105,13 @@ export async function compose(settings: Settings, options: ServiceOptions): Prom
   await using started = new AsyncDisposableStack();
   const container = root.createChildContainer();
   const database = started.adopt(StateDatabase.open(settings.state), (opened) => opened.close());
+  database.onLeftOut = ({ table, key, reason }) =>
+    options.logger.warn(
+      'a row of the database cannot be read, and is left out: lazaret doctor tells of all',
+      {
+        ...{ table, key, reason },
+      },
+    );
   const stop = started.adopt(new AbortController(), (controller) => controller.abort());
   const { plugins: all, refused } = catalogueFor(settings);
   for (const { error } of refused) options.logger.warn(error.message);
@@ -164,6 +172,7 @@ export async function compose(settings: Settings, options: ServiceOptions): Prom
     sessions,
     settings: live,
     records,
+    condition: conditionOf(database, records, store),
     enrolment: container.resolve<EnrolmentDesk>(TOKENS.enrolmentDesk),
     spooled: () => spool.bytesHeld,
     reconfigure: async (changed) => {
@@ -172,6 +181,21 @@ export async function compose(settings: Settings, options: ServiceOptions): Prom
     },
     close: () => running.disposeAsync(),
   };
+}
+
+/** Tried by what the API, the command line and the schedule read with. */
+function conditionOf(database: StateDatabase, records: Records, packs: PackStore): StateCondition {
+  const { vms, scans, findings, actions, vault } = records;
+  const first = { limit: 1 };
+  const listings = {
+    'the VMs': () => vms.list(),
+    'the scans': () => scans.page({}, first),
+    'the findings': () => findings.page({}, first),
+    'the actions': () => actions.page({}, first),
+    'the vault': () => vault.page({}, first),
+    'the packs': () => packs.list(),
+  };
+  return new StateCondition({ database, journal: actions, listings, clock: Date.now });
 }
 
 function createSpool({ state, spool: { directory, bytes, overflow } }: Settings): Spool {

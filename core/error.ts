@@ -22,6 +22,8 @@ export type StoreErrorCode =
   | 'corrupt'
   | 'newer-version'
   | 'not-found'
+  /** What was to be written could not be read again. */
+  | 'unfit'
   | 'write-failed';
 /** The state directory cannot be used, or does not have what was asked for. */
 export class StoreError extends CodedError<StoreErrorCode> {}

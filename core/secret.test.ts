@@ -1,8 +1,9 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { format, inspect } from 'node:util';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { need } from '../test/need.ts';
 import { SecretError } from './error.ts';
 import { Secret } from './secret.ts';
 
@@ -56,3 +57,23 @@ test('a file that is not there, or a directory, is said with its name', async ()
   expect(failed).toMatchObject({ code: 'unreadable', message: expect.stringContaining(file) });
   await expect(Secret.read({ file: directory })).rejects.toMatchObject({ code: 'unreadable' });
 });
+
+test('a file that others can write, or whose place they can, is not used', async () => {
+  const file = fileWith('hunter2');
+  const foreign = { code: 'unreadable', message: expect.stringContaining('others than its owner') };
+  for (const path of [file, directory]) {
+    chmodSync(path, 0o760);
+    await expect(Secret.read({ file })).rejects.toMatchObject(foreign);
+    chmodSync(path, 0o700);
+  }
+  expect((await Secret.read({ file })).reveal()).toBe('hunter2');
+});
+
+test.runIf(need({ what: 'root', there: process.geteuid?.() === 0, get: 'run the tests as root' }))(
+  'a file of another user is not used',
+  async () => {
+    const file = fileWith('hunter2');
+    chownSync(file, 65_534, 65_534);
+    await expect(Secret.read({ file })).rejects.toThrow(/belongs to user 65534/);
+  },
+);

@@ -6,6 +6,7 @@ import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { inspect } from 'node:util';
 import { SecretError } from './error.ts';
+import { whyForeign, whyForeignPlace } from './trust.ts';
 
 /** Where a secret lies. A line feed at its end does not count. */
 export interface SecretFile {
@@ -56,7 +57,10 @@ async function readBounded(path: string): Promise<string> {
     // A FIFO without a writer must not hold us up.
     const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
     try {
-      const { size } = await file.stat();
+      const facts = await file.stat();
+      const why = whyForeign(path, facts) ?? (await whyForeignPlace(path));
+      if (why !== undefined) throw new SecretError('unreadable', `the secret in ${path} is not used: ${why}`);
+      const { size } = facts;
       if (size > MOST_BYTES) {
         throw new SecretError(
           'too-large',

@@ -9,6 +9,7 @@ import type { PatchReport } from './patch/apply.ts';
 import type { ScanHooks, ScanReport, ScanRequest } from './scan/report.ts';
 import type { SessionPool } from './session-pool.ts';
 import type { ActionJournal } from './store/action-journal.ts';
+import type { StateCondition } from './store/condition.ts';
 import type { FindingStore } from './store/findings.ts';
 import type { PackRecord } from './store/packs.ts';
 import type { ScanStore } from './store/scans.ts';
@@ -61,6 +62,8 @@ export interface HostServices extends Services {
   /** Those that hold now. */
   readonly settings: LiveSettings;
   readonly records: Records;
+  /** Of the database. */
+  readonly condition: Pick<StateCondition, 'reasons' | 'leaveOut'>;
   readonly enrolment: EnrolmentDesk;
   /** How full the spool is, in bytes. */
   spooled(): number;

@@ -5,7 +5,16 @@ import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ActionJournal } from '../store/action-journal.ts';
 import { StateDatabase } from '../store/database.ts';
-import { checkDemoGuest, checkJournal, checkKvm, checkNode, checkSpool, checkState } from './checkup.ts';
+import { ScanStore } from '../store/scans.ts';
+import {
+  checkDemoGuest,
+  checkJournal,
+  checkKvm,
+  checkNode,
+  checkRows,
+  checkSpool,
+  checkState,
+} from './checkup.ts';
 
 let directory: string;
 beforeEach(async () => {
@@ -86,5 +95,32 @@ describe('the journal', () => {
   it('cannot be read', async () => {
     await writeFile(join(directory, 'lazaret.db'), 'this is no database, and longer than its header');
     expect(checkJournal(directory)).toMatchObject({ status: 'fail' });
+  });
+});
+
+describe('the rows of the database', () => {
+  const asked = { mode: 'detect', dryRun: false, trigger: 'manual' } as const;
+
+  it('can all be read, or there are none yet', () => {
+    expect(checkRows(directory)).toMatchObject({ status: 'ok', detail: 'nothing written yet' });
+    const database = StateDatabase.open(directory);
+    new ScanStore(database).begin({ id: 's', vm: 'v', startedAt: 1, ...asked });
+    database.close();
+    expect(checkRows(directory)).toMatchObject({ status: 'ok', detail: 'every row can be read' });
+  });
+
+  it('are counted where they cannot, and the first of them named', () => {
+    const database = StateDatabase.open(directory);
+    for (const id of 'abcde') new ScanStore(database).begin({ id, vm: 'v', startedAt: 1, ...asked });
+    database.run(`UPDATE scans SET startedAt = 9223372036854775807 WHERE id <> 'a'`);
+    database.close();
+    const { status, detail } = checkRows(directory);
+    expect(status).toBe('fail');
+    expect(detail).toMatch(/^4 rows cannot be read and are left out: scans b \("startedAt".* and 1 more$/);
+  });
+
+  it('are not looked at in what is no database', async () => {
+    await writeFile(join(directory, 'lazaret.db'), 'this is no database, and longer than its header');
+    expect(checkRows(directory)).toMatchObject({ status: 'fail' });
   });
 });

@@ -5,6 +5,8 @@ import { connect } from 'node:net';
 import type { FoundParts } from '../../demo/guest/parts.ts';
 import type { Domain } from '../channel/session.ts';
 import type { Settings } from '../config/index.ts';
+import { requirePrivate } from '../store/private-place.ts';
+import { ownUser } from '../trust.ts';
 import { formatBytes } from './format.ts';
 import { State } from './state.ts';
 
@@ -91,6 +93,8 @@ export async function checkState(directory: string): Promise<Check> {
   const name = 'state';
   try {
     const facts = await stat(directory);
+    // Root may look at what is the service's: then all of it must be the service's.
+    requirePrivate(directory, ownUser() === 0 ? facts.uid : ownUser());
     if ((facts.mode & GROUP_AND_OTHERS) !== 0) {
       return {
         name,
@@ -126,6 +130,31 @@ export function checkJournal(directory: string): Check {
     return { name, status: 'ok', detail: 'the hash chain is whole' };
   } catch (error) {
     return { name, status: 'fail', detail: messageOf(error), remedy };
+  }
+}
+
+const SHOWN_ROWS = 3;
+
+/** Every row of the database. Those that cannot be read are left out wherever rows are listed. */
+export function checkRows(directory: string): Check {
+  const name = 'database';
+  try {
+    using state = State.read(directory);
+    if (!state) return { name, status: 'ok', detail: 'nothing written yet' };
+    const shown: string[] = [];
+    let count = 0;
+    for (const { table, key, reason } of state.unreadable()) {
+      count += 1;
+      if (shown.length < SHOWN_ROWS) shown.push(`${table} ${key} (${reason})`);
+    }
+    if (count === 0) return { name, status: 'ok', detail: 'every row can be read' };
+    const more = count > shown.length ? ` and ${count - shown.length} more` : '';
+    const detail = `${count} rows cannot be read and are left out: ${shown.join(', ')}${more}`;
+    const remedy =
+      'a newer release may have written them: use that one; else restore the database from a backup';
+    return { name, status: 'fail', detail, remedy };
+  } catch (error) {
+    return { name, status: 'fail', detail: messageOf(error), remedy: 'restore the database from a backup' };
   }
 }
 

@@ -10,6 +10,7 @@ import {
   checkJournal,
   checkKvm,
   checkNode,
+  checkRows,
   checkSocket,
   checkSpool,
   checkState,
@@ -117,6 +118,7 @@ function examineHost(settings: Settings): Promise<Check[]> {
     checkState(settings.state),
     checkJournal(settings.state),
     ...checkActions(settings.state, Date.now()),
+    checkRows(settings.state),
   ]);
 }
 

@@ -2,6 +2,7 @@ import { type Command, Option } from 'commander';
 import type { Settings } from '../config/index.ts';
 import { duration } from '../config/quantity.ts';
 import { EnrolmentDesk, type IssuedToken, readFingerprint } from '../enrolment/desk.ts';
+import { TOKEN_LIFETIME } from '../enrolment/lifetime.ts';
 import { configuredSockets } from '../hypervisor/sockets.ts';
 import type { DaemonClient } from '../service/client.ts';
 import { StateDatabase } from '../store/database.ts';
@@ -176,7 +177,7 @@ function chooseVm(wanted: string, vms: readonly Named[]): Named {
 }
 
 function readLifetime(text: string): number {
-  const lifetime = duration().safeParse(text);
+  const lifetime = duration({ most: TOKEN_LIFETIME.most }).safeParse(text);
   if (lifetime.success) return lifetime.data;
   throw new UsageError(`--expires takes a time such as 30min or 48h, not ${text}`);
 }

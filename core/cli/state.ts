@@ -4,8 +4,10 @@ import { ActionJournal } from '../store/action-journal.ts';
 import { StateDatabase } from '../store/database.ts';
 import { EnrolmentStore } from '../store/enrolments.ts';
 import { FindingStore } from '../store/findings.ts';
+import type { LeftOutRow } from '../store/left-out.ts';
 import { PackStore } from '../store/packs.ts';
 import { PatchStore } from '../store/patches.ts';
+import { unreadableRows } from '../store/unreadable.ts';
 import { VaultIndex } from '../store/vault-index.ts';
 import { VmStore } from '../store/vms.ts';
 
@@ -38,6 +40,11 @@ export class State {
       if (error instanceof StoreError && error.code === 'not-found') return undefined;
       throw error;
     }
+  }
+
+  /** Rows that cannot be read. Throws StoreError. */
+  unreadable(): Iterable<LeftOutRow> {
+    return unreadableRows(this.database);
   }
 
   [Symbol.dispose](): void {

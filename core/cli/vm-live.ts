@@ -22,14 +22,19 @@ const COLUMNS: readonly Column<VmView>[] = [
   { title: 'POWER', cell: ({ power }) => power },
   {
     title: 'CONNECTION',
-    cell: ({ connection }) => connection.state,
-    shade: ({ connection }) => SHADES[connection.state],
+    cell: connectionText,
+    shade: ({ connection, suspended }) => (suspended ? 'bad' : SHADES[connection.state]),
   },
   { title: 'LAST SEEN', cell: ({ lastSeen }) => timeText(lastSeen, 'never') },
   { title: 'NEXT SCAN', cell: ({ nextScan }) => timeText(nextScan, '-') },
   { title: 'SYSTEM', cell: ({ system }) => harmless(system ?? '-'), flexible: true },
   { title: 'ID', cell: ({ id }) => harmless(id) },
 ];
+
+/** Nothing is done to a suspended one, whether or not it is connected at the moment. */
+function connectionText({ connection, suspended }: VmView): string {
+  return suspended && connection.state !== 'suspended' ? `${connection.state}, suspended` : connection.state;
+}
 
 const timeText = (time: number | undefined, otherwise: string): string =>
   time === undefined ? otherwise : formatTime(time);

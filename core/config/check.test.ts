@@ -66,7 +66,9 @@ const WRONG: readonly [what: string, text: string, lines: readonly string[]][] =
   [
     'a time without a unit',
     'policy:\n  deadlines:\n    login: 30',
-    ['3:5: policy.deadlines.login: expected a time such as 500ms, 30s, 5min or 2h, more than 0 (got 30)'],
+    [
+      '3:5: policy.deadlines.login: expected a time such as 500ms, 30s, 5min or 2h, more than 0, at most 596h (got 30)',
+    ],
   ],
   [
     'a count of zero',

@@ -1,9 +1,13 @@
-import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { chmod, chown, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { need } from '../../test/need.ts';
 import { loadSettings } from './load.ts';
 import { defaults } from './schema.ts';
+
+const AS_ROOT = need({ what: 'root', there: process.geteuid?.() === 0, get: 'run the tests as root' });
 
 let directory: string;
 const put = async (name: string, text: string) => {
@@ -71,11 +75,55 @@ describe('a configuration that cannot be read', () => {
     await chmod(file, 0o666);
     await expect(loadSettings({ file })).rejects.toMatchObject({
       code: 'unreadable',
-      message: `${file}: anyone can write it; run: chmod o-w ${file}`,
+      message: `${file}: others than its owner can write it; run: chmod go-w ${file}`,
     });
+    await chmod(file, 0o660);
+    await expect(loadSettings({ file })).rejects.toThrow(/others than its owner/);
     await chmod(file, 0o644);
     await mkdir(join(directory, 'conf.d'));
-    await chmod(join(directory, 'conf.d'), 0o777);
-    await expect(loadSettings({ file })).rejects.toThrow(/conf\.d: anyone can write it/);
+    await chmod(join(directory, 'conf.d'), 0o770);
+    await expect(loadSettings({ file })).rejects.toThrow(/conf\.d: others than its owner can write it/);
+  });
+
+  it('is refused when others could put another in its place', async () => {
+    const file = await put('lazaret.yaml', 'policy: {mode: delete}');
+    await chmod(directory, 0o770);
+    await expect(loadSettings({ file })).rejects.toMatchObject({
+      code: 'unreadable',
+      message: `${file}: ${directory}, where it lies: others than its owner can write it; run: chmod go-w ${directory}`,
+    });
+    // As in /tmp: there nobody can replace what is another's.
+    await chmod(directory, 0o1777);
+    await expect(loadSettings({ file })).resolves.toMatchObject({ files: [file] });
+  });
+
+  it('is refused when the place that a link leads to is open to others', async () => {
+    const elsewhere = join(directory, 'elsewhere');
+    await mkdir(elsewhere, { mode: 0o755 });
+    const real = await put('elsewhere/real.yaml', 'state: /linked');
+    const file = join(directory, 'lazaret.yaml');
+    await symlink(real, file);
+    expect((await loadSettings({ file })).settings.state).toBe('/linked');
+    await chmod(elsewhere, 0o777);
+    await expect(loadSettings({ file })).rejects.toThrow(/elsewhere, where it lies: others/);
+  });
+
+  it.runIf(AS_ROOT)('is refused when it, its part or its place is another user’s', async () => {
+    const file = await put('lazaret.yaml', 'policy: {mode: delete}');
+    await mkdir(join(directory, 'conf.d'), { mode: 0o755 });
+    const part = await put('conf.d/10-a.yaml', 'state: /one');
+    for (const path of [file, part, join(directory, 'conf.d'), directory]) {
+      await chown(path, 65_534, 65_534);
+      await expect(loadSettings({ file }), path).rejects.toThrow(/belongs to user 65534, expected root or/);
+      await chown(path, 0, 0);
+    }
+    expect((await loadSettings({ file })).files).toEqual([file, part]);
+  });
+
+  it('does not wait for a pipe that nobody writes to', async () => {
+    const file = join(directory, 'lazaret.yaml');
+    execFileSync('mkfifo', [file]);
+    await chmod(file, 0o600);
+    expect(await loadSettings({ file })).toMatchObject({ written: {} });
   });
 });

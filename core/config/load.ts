@@ -7,6 +7,7 @@ import { constants } from 'node:fs';
 import { open, readdir, stat } from 'node:fs/promises';
 import { dirname, extname, join, resolve } from 'node:path';
 import { ConfigError } from '../error.ts';
+import { type FileFacts, whyForeign, whyForeignPlace } from '../trust.ts';
 import { faultsOf, formatFault } from './faults.ts';
 import { type Configurable, pluginFaults } from './plugin-options.ts';
 import { defaults, type Settings, settingsSchema } from './schema.ts';
@@ -41,11 +42,9 @@ export type PluginsFor = readonly Configurable[] | ((settings: Settings) => Prom
 export async function loadSettings(place: Place = {}, plugins?: PluginsFor): Promise<LoadedSettings> {
   const main = place.file ? resolve(place.file) : await findMain(place.directory ?? CONFIG_DIRECTORY);
   if (!main) return { settings: defaults(), written: {}, files: [] };
-  const { text, owner } = await readTrusted(main, undefined);
-  const parts = [{ file: main, text }];
-  for (const file of await listParts(join(dirname(main), 'conf.d'), owner)) {
-    parts.push({ file, text: (await readTrusted(file, owner)).text });
-  }
+  const parts = [{ file: main, text: await readTrusted(main) }];
+  for (const file of await listParts(join(dirname(main), 'conf.d')))
+    parts.push({ file, text: await readTrusted(file) });
   return { ...(await checkWhole(parts, plugins)), files: parts.map(({ file }) => file) };
 }
 
@@ -85,11 +84,11 @@ async function findMain(directory: string): Promise<string | undefined> {
   throw new ConfigError('invalid', `${found.join(' and ')} are both there: keep one of them`);
 }
 
-/** The files of conf.d, which count like the main one: nobody else may own or write them. */
-async function listParts(directory: string, owner: number): Promise<string[]> {
+/** The files of conf.d, which count like the main one. */
+async function listParts(directory: string): Promise<string[]> {
   if (!(await exists(directory))) return [];
   try {
-    refuseForeign(directory, await stat(directory), owner);
+    refuseForeign(directory, await stat(directory));
     const names = await readdir(directory);
     return names
       .filter((name) => EXTENSIONS.has(extname(name)) && !name.startsWith('.'))
@@ -111,30 +110,22 @@ async function exists(path: string): Promise<boolean> {
 }
 
 /** Reads through one descriptor, so that what was checked is what is read. */
-async function readTrusted(
-  file: string,
-  owner: number | undefined,
-): Promise<{ readonly text: string; readonly owner: number }> {
+async function readTrusted(file: string): Promise<string> {
   try {
-    await using handle = await open(file, constants.O_RDONLY);
-    const facts = await handle.stat();
-    refuseForeign(file, facts, owner);
-    return { text: await handle.readFile('utf8'), owner: facts.uid };
+    // A FIFO without a writer must not hold us up.
+    await using handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK);
+    refuseForeign(file, await handle.stat());
+    const why = await whyForeignPlace(file);
+    if (why !== undefined) throw new ConfigError('unreadable', `${file}: ${why}`);
+    return await handle.readFile('utf8');
   } catch (cause) {
     throw asConfigError(file, cause);
   }
 }
 
-function refuseForeign(path: string, facts: { uid: number; mode: number }, owner: number | undefined): void {
-  if ((facts.mode & 0o002) !== 0) {
-    throw new ConfigError('unreadable', `${path}: anyone can write it; run: chmod o-w ${path}`);
-  }
-  if (owner !== undefined && facts.uid !== owner && facts.uid !== 0) {
-    throw new ConfigError(
-      'unreadable',
-      `${path}: it belongs to user ${facts.uid}, expected ${owner} or root as for the main file; change its owner or remove it`,
-    );
-  }
+function refuseForeign(path: string, facts: FileFacts): void {
+  const why = whyForeign(path, facts);
+  if (why !== undefined) throw new ConfigError('unreadable', `${path}: ${why}`);
 }
 
 function asConfigError(path: string, cause: unknown): ConfigError {

@@ -13,25 +13,39 @@ export const bytes = ({ leastMib = 0 } = {}) => {
   });
 };
 
-/** A time: text such as `30s`. Comes out as milliseconds. */
-export const duration = () =>
-  quantity(MILLISECONDS, /^\d{1,9}(ms|s|min|h)$/, 'a time such as 500ms, 30s, 5min or 2h, more than 0', {
-    bare: false,
-    least: 1,
-  });
+/** Node's timers hold 31 bits of milliseconds: one that is longer fires at once. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
+/** A time: text such as `30s`. Comes out as milliseconds, by default no more than a timer takes (about 24 days). */
+export const duration = ({ least = 1, most = LONGEST_TIMER_MS } = {}) => {
+  const bounds =
+    least > 1 ? `from ${inUnits(least)} to ${inUnits(most)}` : `more than 0, at most ${inUnits(most)}`;
+  const error = `a time such as 500ms, 30s, 5min or 2h, ${bounds}`;
+  return quantity(MILLISECONDS, /^\d{1,9}(ms|s|min|h)$/, error, { bare: false, least, most });
+};
+
+/** Rounded down to the largest unit of which there is one whole. */
+const inUnits = (milliseconds: number): string => {
+  const [unit, size] = Object.entries(MILLISECONDS).findLast(([, one]) => milliseconds >= one) ?? ['ms', 1];
+  return `${Math.floor(milliseconds / size)}${unit}`;
+};
 
 /** `bare`: a number without a unit will do as well. */
 function quantity(
   units: Readonly<Record<string, number>>,
   shape: RegExp,
   error: string,
-  { bare, least }: { readonly bare: boolean; readonly least: number },
+  {
+    bare,
+    least,
+    most = Number.MAX_SAFE_INTEGER,
+  }: { readonly bare: boolean; readonly least: number; readonly most?: number },
 ) {
   const text = z.string({ error }).regex(shape, { error });
   const written = bare ? z.union([z.int({ error }).min(1, { error }), text], { error }) : text;
   return written.transform((value, context) => {
     const amount = typeof value === 'number' ? value : amountOf(value, units);
-    if (Number.isSafeInteger(amount) && amount > 0 && amount >= least) return amount;
+    if (Number.isSafeInteger(amount) && amount > 0 && amount >= least && amount <= most) return amount;
     context.issues.push({ code: 'custom', message: error, input: value });
     return z.NEVER;
   });

@@ -24,7 +24,7 @@ const spool = mapping({
 });
 
 const scan = mapping({
-  guestsAtOnce: wholeNumber()
+  guestsAtOnce: wholeNumber(1_024)
     .optional()
     .describe(
       'How many guests have this host work at once. Default: one for each core, at least 2, at most 8.',

@@ -1,4 +1,5 @@
 /** What only the service has: its API, where events go, how guests are enrolled. */
+import { TOKEN_LIFETIME } from '../enrolment/lifetime.ts';
 import { bytes, duration } from './quantity.ts';
 import {
   distinct,
@@ -18,7 +19,9 @@ export const enrolment = mapping({
   mode: oneOf(['first-use', 'token', 'manual'])
     .default('first-use')
     .describe('Whom a guest must convince that it is met for the first time.'),
-  tokenLifetime: duration().prefault('24h').describe('How long a token may be used.'),
+  tokenLifetime: duration({ least: TOKEN_LIFETIME.least, most: TOKEN_LIFETIME.most })
+    .prefault('24h')
+    .describe('How long a token may be used.'),
 });
 
 const role = () => oneOf(['viewer', 'operator', 'admin']);
@@ -65,7 +68,12 @@ const limits = mapping({
     .prefault('128MiB')
     .describe('The largest pack that may be sent. There are none that are larger than 128MiB.'),
   requestsPerSecond: wholeNumber().default(1_000).describe('From one client.'),
-  connections: wholeNumber().default(256).describe('At once, on each address.'),
+  connections: wholeNumber()
+    .default(256)
+    .describe(
+      'At once, on each socket that is listened on; another one takes the place of one that waits unknown.',
+    ),
+  connectionsFromOne: wholeNumber().default(64).describe('Of them, from one address of a client.'),
 });
 
 export const api = mapping({
@@ -79,7 +87,7 @@ export const api = mapping({
 const file = mapping({
   path: hostPath().describe('The file; its directory must be writable for the user of lazaret.'),
   maxBytes: bytes().prefault('64MiB').describe('At this size it is rotated.'),
-  keep: wholeNumber().default(10).describe('How many rotated files are kept.'),
+  keep: wholeNumber(1_000).default(10).describe('How many rotated files are kept.'),
   daily: flag().default(false).describe('It is rotated as well when a new day (UTC) begins.'),
 });
 

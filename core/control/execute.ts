@@ -197,8 +197,7 @@ export class ActionExecutor {
 
   /** What a crash left between the journal and the vault. */
   private async settleVault(vm: string): Promise<void> {
-    const isClaimed = (action: string) =>
-      this.underWay.has(action) || this.journal.find(action) !== undefined;
+    const isClaimed = (action: string) => this.underWay.has(action) || this.journal.has(action);
     await this.vault.dropUnclaimed(vm, isClaimed);
     for (const action of this.journal.list({ vm })) if (action.outcome) await this.vault.settle(action);
   }

@@ -3,10 +3,7 @@ import { EnrolmentError } from '../error.ts';
 import type { EnrolmentStore } from '../store/enrolments.ts';
 import type { PendingGuest, VmRecord } from '../store/records.ts';
 import type { VmStore } from '../store/vms.ts';
-
-const MINUTE = 60_000;
-const DAY = 24 * 60 * MINUTE;
-export const TOKEN_LIFETIME = { default: DAY, least: MINUTE, most: 90 * DAY } as const;
+import { TOKEN_LIFETIME } from './lifetime.ts';
 
 /** Milliseconds since 1970. The token is shown once and kept nowhere. */
 export interface IssuedToken {
@@ -34,7 +31,8 @@ export class EnrolmentDesk {
    * milliseconds. Throws EnrolmentError `bad-lifetime`.
    */
   createToken(vm: string, lifetime: number = TOKEN_LIFETIME.default): IssuedToken {
-    if (!(lifetime >= TOKEN_LIFETIME.least && lifetime <= TOKEN_LIFETIME.most)) {
+    const { least, most } = TOKEN_LIFETIME;
+    if (!(Number.isSafeInteger(lifetime) && lifetime >= least && lifetime <= most)) {
       throw new EnrolmentError('bad-lifetime', 'a token is good for one minute at least and 90 days at most');
     }
     const { enrolments, clock } = this.parts;

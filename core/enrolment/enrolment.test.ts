@@ -1,11 +1,12 @@
 /** Gate and desk on one state directory. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { newEnrolmentToken } from '../../protocol/index.ts';
 import { domainOf, EnrolmentSetting, TestGuest } from '../../test/enrolment-setting.ts';
 import { ENROLMENT_MODES, type EnrolmentMode } from './decide.ts';
-import { TOKEN_LIFETIME } from './desk.ts';
+import { TOKEN_LIFETIME } from './lifetime.ts';
 
 const web = domainOf('web');
 const db = domainOf('db');
@@ -258,7 +259,11 @@ describe('a damaged row', () => {
     const { name, socket } = web;
     const { login } = guest;
     const damaged = { vm: web.id, name, socket, login, agentKey: 'short', reason: '', lastSeen: 1 };
-    setting.enrolments.addPending(damaged);
-    expect(() => setting.desk.pending()).toThrow(code('corrupt'));
+    expect(() => setting.enrolments.addPending(damaged)).toThrow(code('unfit'));
+    const edited = new DatabaseSync(join(setting.directory, 'lazaret.db'));
+    edited.exec('UPDATE pendingGuests SET attempts = 0');
+    edited.close();
+    expect(() => setting.enrolments.findPending(web.id, guest.agentKey)).toThrow(code('corrupt'));
+    expect(setting.desk.pending()).toEqual([]);
   });
 });

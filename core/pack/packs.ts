@@ -100,7 +100,11 @@ export class Packs {
   async problems(): Promise<readonly SignatureProblem[]> {
     const { store, shelf, clock, builtIn } = this.parts;
     const active = await Promise.all(store.list().map((record) => shelf.activate(record, clock())));
-    return [builtIn, ...active].flatMap(({ problems }) => problems);
+    const unreadable = store.unreadable().map((file) => ({
+      file,
+      message: 'the pack is not in use: the database cannot tell which version is. Restore it from a backup',
+    }));
+    return [...unreadable, ...[builtIn, ...active].flatMap(({ problems }) => problems)];
   }
 
   private verify(path: string): Promise<VerifiedPack> {
@@ -151,7 +155,8 @@ export class Packs {
       const record = { vendor, id, active: versionOf(pack), highestSerial, changedAt: clock() };
       await this.swap({ ...record, ...(known && { previous: known.active }) }, 'installed');
     } finally {
-      await shelf.sweep(store.list());
+      // What is in use of a pack whose row cannot be read is not known: nothing is removed.
+      if (store.unreadable().length === 0) await shelf.sweep(store.list());
     }
   }
 

@@ -37,6 +37,15 @@ describe('a plugin directory', () => {
     expect(refused.map(({ error }) => error.code)).toEqual(['bad-package', 'bad-package']);
   });
 
+  it.each(['', 'node_modules', 'node_modules/@x'])('is refused when its group may write %j', (place) => {
+    install('@x/lazaret-plugin-two');
+    expect(discover([root]).packages).toHaveLength(1);
+    chmodSync(join(root, place), 0o775);
+    const { packages, refused } = discover([root]);
+    expect(packages).toEqual([]);
+    expect(refused.map(({ error }) => error.message)).toEqual([expect.stringMatching(/chmod go-w/)]);
+  });
+
   it('whose node_modules is none is refused, and others are looked at all the same', () => {
     install('lazaret-plugin-one');
     const odd = join(root, 'odd');

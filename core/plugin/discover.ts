@@ -1,6 +1,6 @@
 /** Finds third-party plugins in configured directories, without running anything of them. */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { PluginError } from '../api/index.ts';
 import { type FoundPackage, readPackage } from './manifest.ts';
 import { checkOwner } from './package-files.ts';
@@ -36,15 +36,19 @@ export function discover(directories: readonly string[]): Discovery {
 function candidates(directory: string): string[] {
   checkOwner(directory);
   const modules = join(directory, 'node_modules');
-  const named = (folder: string) =>
-    existsSync(folder)
-      ? readdirSync(folder)
-          .filter((name) => NAME.test(name))
-          .map((name) => join(folder, name))
-      : [];
   if (isPlugin(directory) || !existsSync(modules)) return [directory];
-  const scopes = readdirSync(modules).filter((name) => name.startsWith('@'));
-  return [...named(modules), ...scopes.flatMap((scope) => named(join(modules, scope)))].sort();
+  const inModules = entriesOf(modules);
+  const scopes = inModules.filter((name) => name.startsWith('@')).map((scope) => join(modules, scope));
+  const inScopes = scopes.flatMap((scope) => entriesOf(scope).map((name) => join(scope, name)));
+  return [...inModules.map((name) => join(modules, name)), ...inScopes]
+    .filter((path) => NAME.test(basename(path)))
+    .sort();
+}
+
+/** Whoever can write a folder can put a package there. */
+function entriesOf(folder: string): string[] {
+  checkOwner(folder, statSync(folder));
+  return readdirSync(folder);
 }
 
 /** A package may itself have node_modules, of its dependencies. */

@@ -7,8 +7,8 @@ import { createHash } from 'node:crypto';
 import { existsSync, lstatSync, readdirSync, readFileSync, realpathSync, type Stats } from 'node:fs';
 import { dirname, join, relative, sep } from 'node:path';
 import { PluginError } from '../api/index.ts';
+import { whyForeign } from '../trust.ts';
 
-const OTHERS_WRITE = 0o002;
 /** A package larger than this, with its dependencies, is none that a person has looked at. */
 const MAX_FILES = 10_000;
 const MAX_BYTES = 512 * 1024 * 1024;
@@ -100,10 +100,8 @@ function lookUp(from: string, name: string): string | undefined {
 
 /** Throws PluginError `bad-package` unless only we or root can change what lies in the directory. */
 export function checkOwner(path: string, { uid, mode }: Pick<Stats, 'uid' | 'mode'> = lstatSync(path)): void {
-  if (uid !== 0 && uid !== process.getuid?.()) {
-    throw refused(path, `it belongs to the user ${uid}: chown it to root or to the user that runs lazaret`);
-  }
-  if ((mode & OTHERS_WRITE) !== 0) throw refused(path, `everybody may write it: chmod o-w ${path}`);
+  const why = whyForeign(path, { uid, mode });
+  if (why !== undefined) throw refused(path, why);
 }
 
 /** Whether `path` lies below `directory`; both without symbolic links. */

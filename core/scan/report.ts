@@ -1,4 +1,4 @@
-import type { GuestPath } from '../../protocol/index.ts';
+import { GuestPath } from '../../protocol/index.ts';
 import type { Mode, SignatureProblem, UnscannedReason } from '../api/index.ts';
 import type { Domain } from '../channel/session.ts';
 import type { PlannedStep, WithheldStep } from '../control/plan.ts';
@@ -19,6 +19,10 @@ export interface ScanRequest {
   /** Where to look; the whole guest is `/`. */
   readonly roots: readonly GuestPath[];
 }
+
+/** Whether these roots leave a part of the guest out. */
+export const isPartial = (roots: readonly GuestPath[]): boolean =>
+  !roots.some((root) => root.equals(GuestPath.of('/')));
 
 /** Where a scan stands. Totals grow while the guest is still being listed. */
 export interface ScanProgress {

@@ -19,7 +19,7 @@ import type { InventoryPolicy } from './inventory.ts';
 import type { Known } from './known.ts';
 import { Pace } from './pace.ts';
 import { PacedSession } from './paced-session.ts';
-import type { ScanHooks, ScanReport, ScanRequest } from './report.ts';
+import { isPartial, type ScanHooks, type ScanReport, type ScanRequest } from './report.ts';
 import { Responder } from './responder.ts';
 import { GuestScan } from './scan.ts';
 import type { Spool } from './spool.ts';
@@ -51,7 +51,7 @@ export class ScanRun {
     const { id = randomUUID(), trigger = 'manual', mode, dryRun } = request;
     const { policy } = settingsFor(this.settings.current, this.guest.domain);
     const startedAt = this.clock();
-    const partial = isPartial(request) && ({ partial: true } as const);
+    const partial = isPartial(request.roots) && ({ partial: true } as const);
     const scan = this.scans.begin({ id, vm: vm.id, mode, dryRun, trigger, startedAt, ...partial });
     const tally = new Tally();
     const responder = this.responder(guest, request, policy);
@@ -150,8 +150,6 @@ export class ScanRun {
     return { vm, scan, findings, unscanned, problems, plan };
   }
 }
-
-const isPartial = ({ roots }: ScanRequest): boolean => !roots.some((root) => root.equals(GuestPath.of('/')));
 
 function inventoryOf(policy: Policy, roots: readonly GuestPath[]): InventoryPolicy {
   const { excludes, oneFileSystem, inventory } = policy;

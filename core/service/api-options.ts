@@ -1,7 +1,8 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import type { Settings } from '../config/index.ts';
 import { ConfigError } from '../error.ts';
 import { Secret } from '../secret.ts';
+import { whyForeign, whyForeignPlace } from '../trust.ts';
 import type { ApiOptions, TcpOptions } from './api/server.ts';
 import { secretFile } from './secret-place.ts';
 
@@ -54,8 +55,11 @@ async function readToken(name: string, place: { readonly file: string }): Promis
 
 async function read(path: string): Promise<string> {
   try {
+    const why = whyForeign(path, await stat(path)) ?? (await whyForeignPlace(path));
+    if (why !== undefined) throw new ConfigError('unreadable', `${path}: ${why}`);
     return await readFile(path, 'utf8');
   } catch (cause) {
+    if (cause instanceof ConfigError) throw cause;
     throw new ConfigError('unreadable', `${path}: it cannot be read: ${(cause as Error).message}`, { cause });
   }
 }

@@ -10,6 +10,7 @@ import { isReachable } from '../hypervisor/port.ts';
 import type { HostServices } from '../services.ts';
 import type { ActionRecord, FindingRecord, VaultRecord } from '../store/records.ts';
 import { OperationError } from './error.ts';
+import { giveMemoryBack } from './give-back.ts';
 import type { GuestControl, Guests } from './guests.ts';
 import type { Metrics } from './metrics.ts';
 import type {
@@ -50,6 +51,7 @@ const AFTER: Readonly<Partial<Record<PowerVerb, VmView['power']>>> = {
 };
 const TOLD_WITHIN_MS = 3_000;
 const TOLD_AGAIN_MS = 50;
+const ANSWERED_MS = 1_000;
 
 export interface DaemonParts {
   readonly engine: HostServices;
@@ -172,8 +174,13 @@ export class DaemonOperations implements Operations {
     }));
   }
 
-  installPack(path: string): Promise<PackChangeView> {
-    return this.parts.engine.packs.install(path, this.uncut);
+  async installPack(path: string): Promise<PackChangeView> {
+    try {
+      return await this.parts.engine.packs.install(path, this.uncut);
+    } finally {
+      // Whatever became of it. Once its answer is out, nothing holds what it took.
+      setTimeout(() => void giveMemoryBack(), ANSWERED_MS).unref();
+    }
   }
 
   rollbackPack(vendor: string, id: string): Promise<PackChangeView> {

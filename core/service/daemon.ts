@@ -2,12 +2,14 @@
  * The service, put together: the engine, the guests of this host, what has scans begin, the API, and where events go.
  * What is started first ends last.
  */
+import { join } from 'node:path';
 import type { Logger } from '../api/index.ts';
 import { type Settings, settingsFor } from '../config/index.ts';
 import { Outbox, type OutboxOptions } from '../events/outbox/outbox.ts';
 import type { DomainChange } from '../hypervisor/port.ts';
 import type { HostServices, ServiceOptions } from '../services.ts';
 import { ActiveThreats } from './active-threats.ts';
+import { prepareUploads } from './api/upload.ts';
 import { apiOptions } from './api-options.ts';
 import { type ServedApi, serveApi } from './api-thread/serve-api.ts';
 import { DaemonOperations } from './daemon-operations.ts';
@@ -123,9 +125,10 @@ export class Daemon implements AsyncDisposable {
     this.operations = operations;
   }
 
-  /** Ready when scans can be asked for, and when those that are asked to are let in. */
+  /** Ready when scans can be asked for, what they find is kept, and what should be done about it may be. */
   health(): HealthView {
-    return healthOf(this.guests.statuses(), this.feed.reasonToWithhold());
+    const { condition } = this.engine;
+    return healthOf(this.guests.statuses(), this.feed.reasonToWithhold(), condition.reasons());
   }
 
   /**
@@ -187,8 +190,14 @@ export class Daemon implements AsyncDisposable {
       start: async ({ api }) => {
         const { logger } = this.start;
         const onAnswer = this.meter.answered.bind(this.meter);
-        const data = { state: this.start.settings.state, options: await apiOptions(api) };
-        const served = await serveApi({ operations: this.operations, data, logger, onAnswer });
+        const { state } = this.start.settings;
+        // On the disk of the state directory: /tmp may be memory.
+        const uploads = await prepareUploads(join(state, 'uploads'));
+        const data = { state, options: { ...(await apiOptions(api)), uploads } };
+        const served = await serveApi({
+          ...{ operations: this.operations, data, logger, onAnswer },
+          onLeftOut: (row) => this.engine.condition.leaveOut(row),
+        });
         this.served = served;
         return served;
       },

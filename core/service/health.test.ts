@@ -10,6 +10,9 @@ describe('the service', () => {
   it('is ready when it reaches its guests and may act', () => {
     expect(healthOf([connected, connected], undefined)).toEqual({ live: true, ready: true, reasons: [] });
     expect(healthOf([], undefined).ready).toBe(true);
+    expect(healthOf([connected], undefined, ['the scans cannot be read: \x1b[2J']).reasons).toEqual([
+      'the scans cannot be read: \\x1b[2J',
+    ]);
   });
 
   it('names each reason why it is not, in a harmless way', () => {

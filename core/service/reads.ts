@@ -40,7 +40,7 @@ export class Reads {
     const now = await this.parts.scans();
     const isWanted = (view: ScanView): boolean =>
       (id === undefined || view.vm.id === id) && (state === undefined || view.state === state);
-    const unrecorded = now.filter((view) => isWanted(view) && records.scans.find(view.id) === undefined);
+    const unrecorded = now.filter((view) => isWanted(view) && records.scans.readable(view.id) === undefined);
     const first = query.before === undefined ? unrecorded.slice(0, query.limit) : [];
     const filter = { ...(id !== undefined && { vm: id }), ...(state !== undefined && { state }) };
     // At least one, so that there is a `next` where there is more.
@@ -75,7 +75,7 @@ export class Reads {
     const vms = await this.parts.vms();
     if (vms.some(({ id, name }) => id === vm || name === vm)) return (await this.vm(vm)).id;
     const { records } = this.parts;
-    const record = records.vms.find(vm) ?? records.vms.list().find(({ name }) => name === vm);
+    const record = records.vms.readable(vm) ?? records.vms.list().find(({ name }) => name === vm);
     return record ? record.id : (await this.vm(vm)).id;
   }
 
@@ -91,7 +91,7 @@ export class Reads {
   }
 
   private viewOf(record: Parameters<typeof scanView>[0]): ScanView {
-    const name = this.parts.records.vms.find(record.vm)?.name ?? record.vm;
+    const name = this.parts.records.vms.readable(record.vm)?.name ?? record.vm;
     return scanView(record, { id: record.vm, name });
   }
 }

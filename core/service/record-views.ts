@@ -156,6 +156,11 @@ const InstructionSetView = z.object({
   ),
 });
 
+/** Since when nothing is done to a VM, and why. */
+export const SuspensionView = z
+  .object({ at: time, reason: z.string() })
+  .register(VIEWS, { id: 'SuspensionView' });
+
 const VmRecordView: z.ZodType<VmRecord> = z
   .object({
     id: z.string(),
@@ -168,6 +173,8 @@ const VmRecordView: z.ZodType<VmRecord> = z
     lastSeen: time,
     features: Features.exactOptional(),
     instructionSet: InstructionSetView.exactOptional(),
+    suspended: SuspensionView.exactOptional(),
+    resetAt: time.exactOptional(),
   })
   .register(VIEWS, { id: 'VmRecordView' });
 

@@ -4,7 +4,7 @@ import type { GuestPath } from '../../protocol/index.ts';
 import type { Mode } from '../api/index.ts';
 import { describeError } from '../error.ts';
 import type { OcsfEvent } from '../events/sink.ts';
-import type { ScanProgress, ScanReport } from '../scan/report.ts';
+import { isPartial, type ScanProgress, type ScanReport } from '../scan/report.ts';
 import type { ScanTrigger } from '../store/records.ts';
 import { ScanFeed } from './scan-feed.ts';
 import type { ScanEvent, ScanView, VmName } from './views.ts';
@@ -105,6 +105,7 @@ export class ScanJob {
     const { summary } = this;
     return {
       ...{ id, vm, mode, dryRun, trigger, state, queuedAt },
+      ...(isPartial(this.order.roots) && { partial: true as const }),
       ...(startedAt !== undefined && { startedAt }),
       ...(finishedAt !== undefined && { finishedAt }),
       ...(this.progress && state === 'running' && { progress: this.progress }),

@@ -14,6 +14,7 @@ import {
   ScanProgressView,
   ScanReportView,
   ScanSummaryView,
+  SuspensionView,
   time,
   VIEWS,
 } from './record-views.ts';
@@ -64,6 +65,8 @@ export const ScanView = z
     mode,
     dryRun: z.boolean(),
     trigger: z.enum(SCAN_TRIGGERS),
+    /** Only a part of the guest was looked at. */
+    partial: z.literal(true).exactOptional(),
     state: z.enum(SCAN_STATES),
     queuedAt: time,
     startedAt: time.exactOptional(),
@@ -93,6 +96,10 @@ export const VmView = z
     agentVersion: z.string().exactOptional(),
     /** The id of its instruction set. */
     instructionSet: z.string().exactOptional(),
+    /** Nothing is done to it until it is enrolled again. */
+    suspended: SuspensionView.exactOptional(),
+    /** Since when its key is forgotten: whoever logs in next is enrolled as if never seen. */
+    resetAt: time.exactOptional(),
     /** The last one that has ended. */
     lastScan: ScanView.exactOptional(),
     /** When the schedule has the next one begin. */

@@ -35,7 +35,7 @@ export interface VmViewParts {
 
 export function vmView(watch: GuestWatch, { records, groupOf, nextScanOf }: VmViewParts): VmView {
   const { domain } = watch;
-  const record = records.vms.find(domain.id);
+  const record = records.vms.readable(domain.id);
   const last = records.scans.lastOf(domain.id);
   const next = nextScanOf(domain.id);
   return {
@@ -48,6 +48,8 @@ export function vmView(watch: GuestWatch, { records, groupOf, nextScanOf }: VmVi
     ...(record && { lastSeen: record.lastSeen, agentVersion: record.login.agent.version }),
     ...(record?.features && { system: displayText(record.features['x-lazaret'].os.name) }),
     ...(record?.instructionSet && { instructionSet: record.instructionSet.id }),
+    ...(record?.suspended && { suspended: { ...record.suspended } }),
+    ...(record?.resetAt !== undefined && { resetAt: record.resetAt }),
     ...(last && { lastScan: scanView(last, domain) }),
     ...(next && { nextScan: next.getTime() }),
   };
@@ -61,11 +63,12 @@ function connectionOf({ connection }: GuestWatch, record: VmRecord | undefined):
 
 /** A scan that only the records know of any more. */
 export function scanView(record: ScanRecord, { id, name }: VmName): ScanView {
-  const { startedAt, finishedAt, summary, error, mode, dryRun, trigger, state } = record;
+  const { startedAt, finishedAt, summary, error, mode, dryRun, trigger, partial, state } = record;
   return {
     id: record.id,
     vm: { id, name },
     ...{ mode, dryRun, trigger, state, queuedAt: startedAt, startedAt },
+    ...(partial && { partial }),
     ...(finishedAt !== undefined && { finishedAt }),
     ...(summary && { summary: { ...summary, unscanned: { ...summary.unscanned } } }),
     ...(error && { error }),

@@ -6,7 +6,8 @@ import { tmpdir } from 'node:os';
 import { extname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ActionJournal, type Intent } from './action-journal.ts';
-import { StateDatabase } from './database.ts';
+import { AuditLog } from './audit.ts';
+import { type Row, StateDatabase } from './database.ts';
 
 let directory: string;
 let database: StateDatabase;
@@ -83,12 +84,56 @@ describe('the journal', () => {
     expect(journal.verify()).toBeUndefined();
   });
 
-  test('does not hand out a damaged row', () => {
+  test('does not hand out a damaged row, and acts upon nothing from then on', () => {
     const journal = new ActionJournal(database);
+    const damaged = intent();
+    const whole = intent();
+    journal.intent(damaged);
+    journal.intent(whole);
+    expect(journal.whyStopped).toBeUndefined();
+    database.run(`UPDATE actions SET instruction = '{"name":"run:anything","target":{}}' WHERE id = :id`, {
+      id: damaged.id,
+    });
+    expect(() => journal.find(damaged.id)).toThrow(corrupt);
+    expect(journal.has(damaged.id)).toBe(true);
+    expect(journal.open('v')).toEqual([whole]);
+    expect(() => journal.intent(intent())).toThrow(corrupt);
+    expect(journal.whyStopped).toContain(damaged.id);
+  });
+
+  test('stops upon an action that the log has so too, and that no schema takes', () => {
+    const journal = new ActionJournal(database);
+    const odd = intent();
+    journal.intent(odd);
+    // As a newer release would have written it: row and log agree, and the chain is whole.
+    const columns: Row = database.get('SELECT * FROM actions') ?? {};
+    const instruction = '{"name":"freeze:process","target":{}}';
+    const logged = { ...columns, instruction };
+    database.run('DELETE FROM audit');
+    rmSync(join(directory, 'audit.head'));
+    new AuditLog(database).append(JSON.stringify(['intent', logged]));
+    new AuditLog(database).sealHead();
+    database.run('UPDATE actions SET instruction = :instruction', { instruction });
+    expect(new ActionJournal(database).verify()).toMatch(/cannot be read: "instruction\.name"/);
+    expect(() => new ActionJournal(database).intent(intent())).toThrow(corrupt);
+  });
+
+  test('keeps no outcome and no intent that could not be read again', () => {
+    const journal = new ActionJournal(database);
+    const unfit = expect.objectContaining({ code: 'unfit' });
+    expect(() => journal.intent(intent({ epoch: 2 ** 53 }))).toThrow(unfit);
     const only = intent();
     journal.intent(only);
-    database.run(`UPDATE actions SET instruction = '{"name":"run:anything","target":{}}'`);
-    expect(() => journal.open('v')).toThrow(corrupt);
+    expect(() => journal.outcome(only.id, { code: 'odd' } as never, 1)).toThrow(unfit);
+    expect(journal.open('v')).toEqual([only]);
+    expect(journal.verify()).toBeUndefined();
+  });
+
+  test('says of an integer that nothing can read that the action is not as it was', () => {
+    const journal = new ActionJournal(database);
+    journal.intent(intent());
+    database.run('UPDATE actions SET epoch = 9223372036854775807');
+    expect(journal.verify()).toMatch(/not as the audit log has it/);
   });
 });
 

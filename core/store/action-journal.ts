@@ -7,10 +7,10 @@ import { z } from 'zod';
 import { type Instruction, Outcome, outcomeCodes, TARGETS } from '../../protocol/index.ts';
 import { StoreError } from '../error.ts';
 import { AuditLog } from './audit.ts';
-import type { Row, StateDatabase } from './database.ts';
+import type { Parameters, Row, StateDatabase } from './database.ts';
 import { type Page, type PageQuery, readPage } from './page.ts';
 import type { ActionRecord, RecordedOutcome } from './records.ts';
-import { jsonColumn, readRow, timeColumn } from './rows.ts';
+import { jsonColumn, RecordTable, readRow, timeColumn } from './rows.ts';
 
 const instructionOf = <Name extends Instruction['name']>(name: Name) =>
   z.object({ name: z.literal(name), target: TARGETS[name] });
@@ -40,7 +40,8 @@ const ActionRow = z.object({
   outcomeAt: timeColumn.exactOptional(),
 });
 
-const read = (row: Row): ActionRecord => readRow('actions', ActionRow, row);
+export const ACTIONS = new RecordTable<ActionRecord>('actions', ActionRow);
+const PAGES = { table: ACTIONS, time: 'intentAt' } as const;
 
 export type Intent = Omit<ActionRecord, 'outcome' | 'outcomeAt'>;
 
@@ -48,6 +49,7 @@ export class ActionJournal {
   private readonly database: StateDatabase;
   private readonly audit: AuditLog;
   private verified = false;
+  private fault: string | undefined;
 
   constructor(database: StateDatabase) {
     this.database = database;
@@ -60,13 +62,14 @@ export class ActionJournal {
    */
   intent(intent: Intent): void {
     if (!this.verified) this.requireIntact();
+    const columns = ACTIONS.checked(columnsOf(intent));
     this.database.transaction(() => {
       this.database.run(
         `INSERT INTO actions (id, vm, finding, instructionSet, epoch, expires, instruction, intentAt)
          VALUES (:id, :vm, :finding, :instructionSet, :epoch, :expires, :instruction, :intentAt)`,
-        { ...columnsOf(intent) },
+        columns,
       );
-      this.audit.append(JSON.stringify(['intent', columnsOf(intent)]));
+      this.audit.append(JSON.stringify(['intent', columns]));
     });
     this.audit.sealHead();
   }
@@ -78,17 +81,20 @@ export class ActionJournal {
   outcome(id: string, outcome: RecordedOutcome, outcomeAt: number): ActionRecord {
     const columns = { id, outcome: JSON.stringify(outcome), outcomeAt };
     const closed = this.database.transaction(() => {
-      const row = this.database.get(
-        `UPDATE actions SET outcome = :outcome, outcomeAt = :outcomeAt
-         WHERE id = :id AND outcome IS NULL RETURNING *`,
+      const row = this.database.get('SELECT * FROM actions WHERE id = :id AND outcome IS NULL', { id });
+      if (!row) return undefined;
+      const changed = { ...row, ...columns };
+      ACTIONS.checked(changed as Parameters);
+      this.database.run(
+        'UPDATE actions SET outcome = :outcome, outcomeAt = :outcomeAt WHERE id = :id',
         columns,
       );
-      if (row) this.audit.append(JSON.stringify(['outcome', columns]));
-      return row;
+      this.audit.append(JSON.stringify(['outcome', columns]));
+      return ACTIONS.read(changed);
     });
     if (!closed) return this.get(id);
     this.audit.sealHead();
-    return read(closed);
+    return closed;
   }
 
   /** Counts one more time that an open intent was sent and no outcome of it could be had; gives how many by now. */
@@ -113,52 +119,66 @@ export class ActionJournal {
     return found;
   }
 
-  find(id: string): ActionRecord | undefined {
-    const row = this.database.get('SELECT * FROM actions WHERE id = :id', { id });
-    return row && read(row);
+  /** Whether it was written down, readable or not. */
+  has(id: string): boolean {
+    return this.database.get('SELECT 1 FROM actions WHERE id = :id', { id }) !== undefined;
   }
 
-  /** Intents without an outcome, of one guest or of all, oldest first: they may or may not have been carried out. */
+  find(id: string): ActionRecord | undefined {
+    const row = this.database.get('SELECT * FROM actions WHERE id = :id', { id });
+    return row && ACTIONS.read(row);
+  }
+
+  /**
+   * Intents without an outcome, of one guest or of all, oldest first: they may or may not have been carried out. One that
+   * cannot be read is left out, so that the guest is looked at all the same; the journal is checked again before
+   * anything more is acted.
+   */
   open(vm?: string): ActionRecord[] {
-    return this.database
-      .all(
-        `SELECT * FROM actions WHERE (:vm IS NULL OR vm = :vm) AND outcome IS NULL ORDER BY intentAt, id`,
-        { vm: vm ?? null },
-      )
-      .map(read);
+    const rows = this.database.all(
+      'SELECT * FROM actions WHERE (:vm IS NULL OR vm = :vm) AND outcome IS NULL ORDER BY intentAt, id',
+      { vm: vm ?? null },
+    );
+    const open = ACTIONS.readable(this.database, rows);
+    if (open.length < rows.length) this.verified = false;
+    return open;
   }
 
   /** Those that were closed since `time` without it being known what came of them; oldest first. */
   unknown(time: number): ActionRecord[] {
-    return this.database
-      .all(
-        `SELECT * FROM actions WHERE outcomeAt >= :time AND json_extract(outcome, '$.code') = 'unknown'
-         ORDER BY intentAt, id`,
-        { time },
-      )
-      .map(read);
+    const rows = this.database.all(
+      `SELECT * FROM actions WHERE outcomeAt >= :time
+         AND CASE WHEN json_valid(outcome) THEN outcome ->> '$.code' = 'unknown' END
+       ORDER BY intentAt, id`,
+      { time },
+    );
+    return ACTIONS.readable(this.database, rows);
   }
 
   /** Newest first. */
   page(filter: { readonly vm?: string }, query: PageQuery): Page<ActionRecord> {
-    return readPage(this.database, { table: 'actions', time: 'intentAt', read }, { ...filter }, query);
+    return readPage(this.database, PAGES, { ...filter }, query);
   }
 
   /** Newest first. */
   list(filter: { readonly vm?: string; readonly finding?: string } = {}): ActionRecord[] {
-    return this.database
-      .all(
-        `SELECT * FROM actions
-         WHERE (:vm IS NULL OR vm = :vm) AND (:finding IS NULL OR finding = :finding)
-         ORDER BY intentAt DESC, id`,
-        { vm: filter.vm ?? null, finding: filter.finding ?? null },
-      )
-      .map(read);
+    const rows = this.database.all(
+      `SELECT * FROM actions
+       WHERE (:vm IS NULL OR vm = :vm) AND (:finding IS NULL OR finding = :finding)
+       ORDER BY intentAt DESC, id`,
+      { vm: filter.vm ?? null, finding: filter.finding ?? null },
+    );
+    return ACTIONS.readable(this.database, rows);
+  }
+
+  /** Why nothing is acted upon any more, as far as it is known without another look; undefined when something may be. */
+  get whyStopped(): string | undefined {
+    return this.fault;
   }
 
   /**
    * What is wrong with the journal, in one sentence, or undefined: the audit log's chain, and that the actions
-   * are those of the log.
+   * are those of the log, and can be read.
    */
   verify(): string | undefined {
     const logged = new Map<string, Row>();
@@ -166,9 +186,11 @@ export class ActionJournal {
     if (fault) return `the audit log has a fault of the kind "${fault.kind}" at entry ${fault.sequence}`;
     for (const row of this.database.iterate('SELECT * FROM actions')) {
       const id = String(row.id);
-      if (JSON.stringify(sorted(row)) !== JSON.stringify(sorted(logged.get(id) ?? {}))) {
+      if (textOf(row) !== textOf(logged.get(id) ?? {})) {
         return `the action ${id} is not as the audit log has it`;
       }
+      const unreadable = ACTIONS.faultOf(row);
+      if (unreadable) return `the action ${id} cannot be read: ${unreadable.reason}`;
       logged.delete(id);
     }
     const [missing] = logged.keys();
@@ -177,6 +199,7 @@ export class ActionJournal {
 
   private requireIntact(): void {
     const fault = this.verify();
+    this.fault = fault && `the journal was edited or is damaged: ${fault}`;
     if (fault) {
       throw new StoreError(
         'corrupt',
@@ -211,4 +234,9 @@ function replay(actions: Map<string, Row>, entry: string): void {
   actions.set(columns.id, { ...before, ...columns });
 }
 
-const sorted = (row: Row): unknown => Object.entries(row).sort(([a], [b]) => (a < b ? -1 : 1));
+/** An integer that is no safe one is a bigint, which JSON does not have. */
+const textOf = (row: Row): string =>
+  JSON.stringify(
+    Object.entries(row).sort(([a], [b]) => (a < b ? -1 : 1)),
+    (_key, value: unknown) => (typeof value === 'bigint' ? String(value) : value),
+  );

@@ -5,10 +5,12 @@
  */
 import { closeSync, mkdirSync, openSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
+import { DatabaseSync, type SQLInputValue, type SQLOutputValue, type StatementSync } from 'node:sqlite';
 import { StoreError } from '../error.ts';
+import { LeftOut, type LeftOutRow } from './left-out.ts';
 import { StateLock } from './lock.ts';
 import { MIGRATIONS } from './migrations.ts';
+import { requirePrivate } from './private-place.ts';
 import { toStoreError } from './sqlite-error.ts';
 
 export type Parameters = Readonly<Record<string, SQLInputValue>>;
@@ -16,13 +18,13 @@ export type Row = Readonly<Record<string, unknown>>;
 
 /** Readers wait this long for a checkpoint to end. */
 const BUSY_MILLISECONDS = 5_000;
-const GROUP_OR_OTHERS_WRITE = 0o022;
 
 export class StateDatabase {
   readonly directory: string;
   private readonly sqlite: DatabaseSync;
   private readonly lock: StateLock | undefined;
   private readonly statements = new Map<string, StatementSync>();
+  private readonly leftOut = new LeftOut();
   private inTransaction = false;
 
   private constructor(directory: string, sqlite: DatabaseSync, lock?: StateLock) {
@@ -74,21 +76,49 @@ export class StateDatabase {
     return this.translating(() => Number(this.statement(sql).run(parameters).changes));
   }
 
+  /** An integer that is no safe one comes as a bigint, which no schema takes: it costs its row, not the statement. */
   get(sql: string, parameters: Parameters = {}): Row | undefined {
-    return this.translating(() => this.statement(sql).get(parameters));
+    return this.translating(() => {
+      const row = this.exact(sql).get(parameters);
+      return row && withNumbers(row);
+    });
   }
 
+  /** As `get`. For what only reads. */
   all(sql: string, parameters: Parameters = {}): Row[] {
-    return this.translating(() => this.statement(sql).all(parameters));
+    return this.translating(() => {
+      try {
+        return this.statement(sql).all(parameters);
+      } catch (error) {
+        if (!isOutOfRange(error)) throw error;
+        return this.exact(sql).all(parameters).map(withNumbers);
+      }
+    });
   }
 
+  /** As `get`. */
   *iterate(sql: string, parameters: Parameters = {}): Generator<Row> {
-    const rows = this.translating(() => this.sqlite.prepare(sql).iterate(parameters));
+    const rows = this.translating(() => exactly(this.sqlite.prepare(sql)).iterate(parameters));
     for (;;) {
       const next = this.translating(() => rows.next());
       if (next.done) return;
-      yield next.value;
+      yield withNumbers(next.value);
     }
+  }
+
+  /** Called once for each row that is left out as it cannot be read, of those before as well. */
+  set onLeftOut(hear: (row: LeftOutRow) => void) {
+    this.leftOut.tell(hear);
+  }
+
+  /** A row of many that cannot be read. */
+  leaveOut(row: LeftOutRow): void {
+    this.leftOut.add(row);
+  }
+
+  /** The version of the schema that the file has now: another release may have changed it meanwhile. */
+  get version(): number {
+    return Number(this.get('PRAGMA user_version')?.user_version);
   }
 
   /** All changes of `work` or, when it throws, none. A transaction within one is part of it. */
@@ -122,9 +152,36 @@ export class StateDatabase {
     return made;
   }
 
+  /** Reads twice as slow as `statement`, and whatever an INTEGER column holds. */
+  private exact(sql: string): StatementSync {
+    const key = `exact ${sql}`;
+    const known = this.statements.get(key);
+    if (known) return known;
+    const made = exactly(this.sqlite.prepare(sql));
+    this.statements.set(key, made);
+    return made;
+  }
+
   private translating<T>(work: () => T): T {
     return translating(databasePath(this.directory), work);
   }
+}
+
+function exactly(statement: StatementSync): StatementSync {
+  statement.setReadBigInts(true);
+  return statement;
+}
+
+const isOutOfRange = (error: unknown): boolean =>
+  error instanceof Error && 'code' in error && error.code === 'ERR_OUT_OF_RANGE';
+
+function withNumbers(row: Record<string, SQLOutputValue>): Row {
+  for (const [column, value] of Object.entries(row)) {
+    if (typeof value !== 'bigint') continue;
+    const number = Number(value);
+    if (Number.isSafeInteger(number)) row[column] = number;
+  }
+  return row;
 }
 
 const databasePath = (directory: string): string => join(directory, 'lazaret.db');
@@ -138,13 +195,10 @@ function translating<T>(path: string, work: () => T): T {
 }
 
 function createDirectory(directory: string): void {
-  translating(directory, () => mkdirSync(directory, { recursive: true, mode: 0o700 }));
-  if (statSync(directory).mode & GROUP_OR_OTHERS_WRITE) {
-    throw new StoreError(
-      'not-private',
-      `others may write to the state directory ${directory}: take that away (chmod go-w) or use another one`,
-    );
-  }
+  translating(directory, () => {
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    requirePrivate(directory);
+  });
 }
 
 function openForChanges(path: string): DatabaseSync {

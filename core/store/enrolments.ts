@@ -5,9 +5,9 @@
 import { z } from 'zod';
 import { LoginRequest, sha256 } from '../../protocol/index.ts';
 import { AuditLog } from './audit.ts';
-import type { Row, StateDatabase } from './database.ts';
+import type { StateDatabase } from './database.ts';
 import type { PendingGuest, TokenRecord } from './records.ts';
-import { jsonColumn, readRow, timeColumn } from './rows.ts';
+import { jsonColumn, RecordTable, timeColumn } from './rows.ts';
 
 /** Guests may show any number of keys; so much of it is kept, the latest first. */
 const MOST_PENDING = 1000;
@@ -36,8 +36,8 @@ const PendingRow = z.object({
   attempts: z.int().min(1),
 });
 
-const readToken = (row: Row): TokenRecord => readRow('enrolmentTokens', TokenRow, row);
-const readPending = (row: Row): PendingGuest => readRow('pendingGuests', PendingRow, row);
+export const TOKENS_KEPT = new RecordTable<TokenRecord>('enrolmentTokens', TokenRow);
+export const PENDING = new RecordTable<PendingGuest>('pendingGuests', PendingRow, ['vm', 'agentKey']);
 
 export const ENROLMENT_EVENTS = ['token-made', 'enrolled', 'accepted', 'reset', 'suspended'] as const;
 
@@ -75,6 +75,7 @@ export class EnrolmentStore {
 
   /** The one token of its VM that is not used from now on. */
   addToken(token: Pick<TokenRecord, 'vm' | 'key' | 'createdAt' | 'expires'>): void {
+    TOKENS_KEPT.checked({ ...token, id: 0 });
     this.dropTokens(token.vm);
     const before = token.createdAt - KEEP_SPENT_MILLISECONDS;
     this.database.run('DELETE FROM enrolmentTokens WHERE usedAt < :before OR expires < :before', { before });
@@ -86,13 +87,13 @@ export class EnrolmentStore {
 
   /** Newest first. */
   tokensOf(vm: string): TokenRecord[] {
-    return this.database
-      .all('SELECT * FROM enrolmentTokens WHERE vm = :vm ORDER BY id DESC', { vm })
-      .map(readToken);
+    const rows = this.database.all('SELECT * FROM enrolmentTokens WHERE vm = :vm ORDER BY id DESC', { vm });
+    return TOKENS_KEPT.readable(this.database, rows);
   }
 
   tokensOfOthers(vm: string): TokenRecord[] {
-    return this.database.all('SELECT * FROM enrolmentTokens WHERE vm <> :vm', { vm }).map(readToken);
+    const rows = this.database.all('SELECT * FROM enrolmentTokens WHERE vm <> :vm', { vm });
+    return TOKENS_KEPT.readable(this.database, rows);
   }
 
   useToken(id: number, usedAt: number): void {
@@ -106,13 +107,15 @@ export class EnrolmentStore {
 
   /** Remembers a guest that was not let in; the ones that were seen least recently make room. */
   addPending(guest: Omit<PendingGuest, 'firstSeen' | 'attempts'>): void {
+    const columns = { ...guest, login: JSON.stringify(guest.login) };
+    PENDING.checked({ ...columns, firstSeen: guest.lastSeen, attempts: 1 });
     this.database.transaction(() => {
       this.database.run(
         `INSERT INTO pendingGuests (vm, agentKey, name, socket, login, reason, firstSeen, lastSeen, attempts)
          VALUES (:vm, :agentKey, :name, :socket, :login, :reason, :lastSeen, :lastSeen, 1)
          ON CONFLICT (vm, agentKey) DO UPDATE SET name = :name, socket = :socket, login = :login,
            reason = :reason, lastSeen = :lastSeen, attempts = attempts + 1`,
-        { ...guest, login: JSON.stringify(guest.login) },
+        columns,
       );
       this.database.run(
         `DELETE FROM pendingGuests WHERE rowid IN (
@@ -129,15 +132,14 @@ export class EnrolmentStore {
 
   /** The latest first. */
   pending(): PendingGuest[] {
-    return this.database
-      .all('SELECT * FROM pendingGuests ORDER BY lastSeen DESC, rowid DESC')
-      .map(readPending);
+    const rows = this.database.all('SELECT * FROM pendingGuests ORDER BY lastSeen DESC, rowid DESC');
+    return PENDING.readable(this.database, rows);
   }
 
   findPending(vm: string, agentKey: string): PendingGuest | undefined {
     const sql = 'SELECT * FROM pendingGuests WHERE vm = :vm AND agentKey = :agentKey';
     const row = this.database.get(sql, { vm, agentKey });
-    return row && readPending(row);
+    return row && PENDING.read(row);
   }
 
   /** Nobody waits any more under this VM. */

@@ -2,10 +2,10 @@ import { z } from 'zod';
 import { sha256, wireBytes } from '../../protocol/index.ts';
 import type { Judgement } from '../api/index.ts';
 import { StoreError } from '../error.ts';
-import type { Row, StateDatabase } from './database.ts';
+import type { Parameters, StateDatabase } from './database.ts';
 import { type Page, type PageQuery, readPage } from './page.ts';
 import { type FindingRecord, RESPONSES } from './records.ts';
-import { jsonColumn, readRow, timeColumn } from './rows.ts';
+import { jsonColumn, RecordTable, timeColumn } from './rows.ts';
 
 const SubjectColumn = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('file'), path: wireBytes, sha256, size: z.int().min(0) }),
@@ -45,7 +45,8 @@ const FindingRow = z.object({
   reason: z.string().exactOptional(),
 });
 
-const read = (row: Row): FindingRecord => readRow('findings', FindingRow, row);
+export const FINDINGS = new RecordTable<FindingRecord>('findings', FindingRow);
+const PAGES = { table: FINDINGS, time: 'lastSeen' } as const;
 
 export interface FindingFilter {
   readonly vm?: string;
@@ -73,15 +74,15 @@ export class FindingStore {
          subject = excluded.subject, detections = excluded.detections,
          response = excluded.response, reason = excluded.reason
        RETURNING *`,
-      {
+      FINDINGS.checked({
         ...record,
         subject: JSON.stringify(record.subject),
         detections: JSON.stringify(record.detections),
         reason: record.reason ?? null,
-      },
+      }),
     );
     if (!row) throw new StoreError('write-failed', `the finding ${record.id} was not kept`);
-    return read(row);
+    return FINDINGS.read(row);
   }
 
   /** The same for many, all or none. */
@@ -91,12 +92,17 @@ export class FindingStore {
 
   /** Says what was done about a finding, or why nothing was; gives what is kept. StoreError `not-found`. */
   setResponse(id: string, response: FindingRecord['response'], reason?: string): FindingRecord {
-    const row = this.database.get(
-      'UPDATE findings SET response = :response, reason = :reason WHERE id = :id RETURNING *',
-      { id, response, reason: reason ?? null },
-    );
-    if (!row) throw new StoreError('not-found', `there is no finding with the id ${id}`);
-    return read(row);
+    return this.database.transaction(() => {
+      const row = this.database.get('SELECT * FROM findings WHERE id = :id', { id });
+      if (!row) throw new StoreError('not-found', `there is no finding with the id ${id}`);
+      const columns = { response, reason: reason ?? null };
+      FINDINGS.checked({ ...row, ...columns } as Parameters);
+      this.database.run('UPDATE findings SET response = :response, reason = :reason WHERE id = :id', {
+        id,
+        ...columns,
+      });
+      return FINDINGS.read({ ...row, ...columns });
+    });
   }
 
   /** How many a scan came to: a subject that it met twice, or that is gone by now, is one. */
@@ -113,7 +119,8 @@ export class FindingStore {
   hasRunning(scan: string): boolean {
     const row = this.database.get(
       `SELECT 1 FROM findings WHERE scan = :scan AND judgement = 'malicious'
-         AND response IN ('reported', 'failed', 'unknown') AND subject ->> '$.kind' = 'process' LIMIT 1`,
+         AND response IN ('reported', 'failed', 'unknown')
+         AND CASE WHEN json_valid(subject) THEN subject ->> '$.kind' = 'process' END LIMIT 1`,
       { scan },
     );
     return row !== undefined;
@@ -121,25 +128,24 @@ export class FindingStore {
 
   find(id: string): FindingRecord | undefined {
     const row = this.database.get('SELECT * FROM findings WHERE id = :id', { id });
-    return row && read(row);
+    return row && FINDINGS.read(row);
   }
 
   /** Last seen first. */
   page(filter: FindingFilter, query: PageQuery): Page<FindingRecord> {
-    return readPage(this.database, { table: 'findings', time: 'lastSeen', read }, { ...filter }, query);
+    return readPage(this.database, PAGES, { ...filter }, query);
   }
 
   /** Last seen first. */
   list(filter: FindingFilter = {}): FindingRecord[] {
-    return this.database
-      .all(
-        `SELECT * FROM findings
-         WHERE (:vm IS NULL OR vm = :vm)
-           AND (:scan IS NULL OR scan = :scan)
-           AND (:judgement IS NULL OR judgement = :judgement)
-         ORDER BY lastSeen DESC, id`,
-        { vm: filter.vm ?? null, scan: filter.scan ?? null, judgement: filter.judgement ?? null },
-      )
-      .map(read);
+    const rows = this.database.all(
+      `SELECT * FROM findings
+       WHERE (:vm IS NULL OR vm = :vm)
+         AND (:scan IS NULL OR scan = :scan)
+         AND (:judgement IS NULL OR judgement = :judgement)
+       ORDER BY lastSeen DESC, id`,
+      { vm: filter.vm ?? null, scan: filter.scan ?? null, judgement: filter.judgement ?? null },
+    );
+    return FINDINGS.readable(this.database, rows);
   }
 }

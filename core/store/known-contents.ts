@@ -8,8 +8,8 @@
  */
 import { z } from 'zod';
 import type { ContentSummary } from '../api/index.ts';
-import type { Row, StateDatabase } from './database.ts';
-import { readRow } from './rows.ts';
+import type { StateDatabase } from './database.ts';
+import { RecordTable } from './rows.ts';
 
 /** A content, with the answers that were clean: 32 hex digits each. */
 export interface KnownContent extends ContentSummary {
@@ -33,6 +33,9 @@ const ContentRow = z.object({
   answers: blob,
   usedOn: z.int(),
 });
+type ContentRow = z.output<typeof ContentRow>;
+/** One that cannot be read is as if the content had never been judged: it is fetched, and written anew. */
+const CONTENTS = new RecordTable<ContentRow>('knownContents', ContentRow, ['sha256']);
 
 /** Contents with their clean answers. Every method throws StoreError. */
 export class KnownContentStore {
@@ -63,8 +66,7 @@ export class KnownContentStore {
       { list: JSON.stringify(sha256s) },
     );
     const today = this.today();
-    for (const row of rows) {
-      const { content, usedOn } = read(row);
+    for (const { content, usedOn } of CONTENTS.readable(this.database, rows).map(knownOf)) {
       found.set(content.digests.sha256, content);
       if (usedOn !== today) this.used.add(content.digests.sha256);
     }
@@ -88,9 +90,9 @@ export class KnownContentStore {
     this.database.run(
       `INSERT INTO knownContents (sha256, size, head, sha1, md5, answers, usedOn)
        VALUES (:sha256, :size, :head, :sha1, :md5, :answers, :usedOn)
-       ON CONFLICT (sha256) DO UPDATE SET answers = excluded.answers,
+       ON CONFLICT (sha256) DO UPDATE SET answers = excluded.answers, size = excluded.size, head = excluded.head,
          sha1 = coalesce(excluded.sha1, sha1), md5 = coalesce(excluded.md5, md5)`,
-      {
+      CONTENTS.checked({
         sha256: Buffer.from(digests.sha256, 'hex'),
         size,
         head,
@@ -98,7 +100,7 @@ export class KnownContentStore {
         md5: hexOrNull(digests.md5),
         answers: joined(kept ? answers.union(kept.answers) : answers),
         usedOn: this.today(),
-      },
+      }),
     );
   }
 
@@ -134,8 +136,8 @@ export class KnownContentStore {
   }
 }
 
-function read(row: Row): { content: KnownContent; usedOn: number } {
-  const { sha256, size, head, sha1, md5, answers, usedOn } = readRow('knownContents', ContentRow, row);
+function knownOf(row: ContentRow): { content: KnownContent; usedOn: number } {
+  const { sha256, size, head, sha1, md5, answers, usedOn } = row;
   const digests = {
     sha256: sha256.toString('hex'),
     ...(sha1 && { sha1: sha1.toString('hex') }),

@@ -7,8 +7,9 @@
  * another guest, the two are of one image (line.ts).
  */
 import { z } from 'zod';
+import { MOST_COUNTED } from '../../protocol/index.ts';
 import type { StateDatabase } from './database.ts';
-import { readRow } from './rows.ts';
+import { RecordTable, readRow } from './rows.ts';
 
 /** Digests and generations are 16 bytes. */
 export interface KnownLine {
@@ -47,6 +48,14 @@ const EntriesRow = z.object({
   entries: z.instanceof(Uint8Array).transform((bytes) => Buffer.from(bytes)),
 });
 
+type Entries = z.output<typeof EntriesRow>;
+const WrittenRow = z.object({ guest: z.int(), files: z.int().min(0), bytes: z.int().min(0) });
+
+/** A line that cannot be read is as if it were not known: what it lists is listed and fetched again. */
+const SUMMARIES = new RecordTable<LineSummary>('knownLines', SummaryRow);
+const ENTRIES = new RecordTable<Entries>('knownLines', EntriesRow);
+const WRITTEN = new RecordTable('knownLines', WrittenRow, ['guest']);
+
 /** Listing lines of guests. Every method throws StoreError. */
 export class KnownLineStore {
   private readonly database: StateDatabase;
@@ -80,7 +89,7 @@ export class KnownLineStore {
        WHERE guest = :guest AND generation = :generation AND claimed <= :claimed`,
       { guest, generation, claimed: Number(withClaimed) },
     );
-    for (const row of rows) yield readRow('knownLines', SummaryRow, row);
+    yield* SUMMARIES.readable(this.database, rows);
   }
 
   /** Such lines of the guests that were scanned last, other than this one: at most `most`, none of them claimed. */
@@ -94,7 +103,7 @@ export class KnownLineStore {
        LIMIT :most`,
       { guest, generation, guests: OTHER_GUESTS, most },
     );
-    for (const row of rows) yield readRow('knownLines', SummaryRow, row);
+    yield* SUMMARIES.readable(this.database, rows);
   }
 
   /** Takes lines of other guests over, as what this guest claims to have. */
@@ -111,21 +120,20 @@ export class KnownLineStore {
     });
   }
 
-  /** The entries of one line; empty when it is gone. */
+  /** The entries of one line; empty when it is gone, or cannot be read. */
   entriesOf(id: number): Buffer {
-    const row = this.database.get('SELECT claimed, entries FROM knownLines WHERE id = :id', { id });
-    return row ? readRow('knownLines', EntriesRow, row).entries : Buffer.alloc(0);
+    const rows = this.database.all('SELECT id, claimed, entries FROM knownLines WHERE id = :id', { id });
+    return ENTRIES.readable(this.database, rows)[0]?.entries ?? Buffer.alloc(0);
   }
 
   /** The entries of the lines of one directory, the first `most` of them. */
   ofDirectory(guest: number, directory: Buffer, withClaimed: boolean, most: number) {
-    return this.database
-      .all(
-        `SELECT claimed, entries FROM knownLines
-         WHERE guest = :guest AND directory = :directory AND claimed <= :claimed LIMIT :most`,
-        { guest, directory, claimed: Number(withClaimed), most },
-      )
-      .map((row) => readRow('knownLines', EntriesRow, row));
+    const rows = this.database.all(
+      `SELECT id, claimed, entries FROM knownLines
+       WHERE guest = :guest AND directory = :directory AND claimed <= :claimed LIMIT :most`,
+      { guest, directory, claimed: Number(withClaimed), most },
+    );
+    return ENTRIES.readable(this.database, rows);
   }
 
   /** The id after which lines are new; 0 when there are none. */
@@ -139,7 +147,9 @@ export class KnownLineStore {
   save(lines: readonly { readonly guest: number; readonly line: KnownLine }[]): void {
     this.database.transaction(() => {
       for (const { guest, line } of lines) {
-        const { directory, digest, generation, files, bytes, claimed, shareable, entries } = line;
+        const { directory, digest, generation, files, claimed, shareable, entries } = line;
+        const bytes = Math.min(line.bytes, MOST_COUNTED);
+        WRITTEN.checked({ guest, files, bytes });
         this.database.run(
           'DELETE FROM knownLines WHERE guest = :guest AND directory = :directory AND digest = :digest',
           { guest, directory, digest },

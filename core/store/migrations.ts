@@ -195,4 +195,9 @@ export const MIGRATIONS: readonly string[] = [
   -- How often an open action was sent and its outcome could not be had.
   ALTER TABLE actions ADD COLUMN tries INTEGER NOT NULL DEFAULT 0;
   `,
+  `
+  -- When it was last tried whether this file can be written (condition.ts).
+  CREATE TABLE writeProbe (at INTEGER NOT NULL) STRICT;
+  INSERT INTO writeProbe VALUES (0);
+  `,
 ];

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { Row, StateDatabase } from './database.ts';
-import { jsonColumn, readRow, timeColumn } from './rows.ts';
+import { jsonColumn, RecordTable, timeColumn } from './rows.ts';
 
 const Version = z.object({
   serial: z.int(),
@@ -24,7 +24,7 @@ const PackRow = z.object({
 export type PackVersion = z.output<typeof Version>;
 export type PackRecord = z.output<typeof PackRow>;
 
-const read = (row: Row): PackRecord => readRow('packs', PackRow, row);
+export const PACKS = new RecordTable<PackRecord>('packs', PackRow, ['vendor', 'id']);
 
 /** Which packs are in use. A change is one transaction, so that a crash leaves the old or the new. Every method throws StoreError. */
 export class PackStore {
@@ -35,12 +35,19 @@ export class PackStore {
   }
 
   list(): PackRecord[] {
-    return this.database.all('SELECT * FROM packs ORDER BY vendor, id').map(read);
+    return PACKS.readable(this.database, this.rows());
+  }
+
+  /** The packs whose rows cannot be read, as `VENDOR/ID`: which version of them is in use is not known. */
+  unreadable(): string[] {
+    return this.rows()
+      .filter((row) => PACKS.faultOf(row) !== undefined)
+      .map(({ vendor, id }) => `${vendor}/${id}`);
   }
 
   find(vendor: string, id: string): PackRecord | undefined {
     const row = this.database.get('SELECT * FROM packs WHERE vendor = :vendor AND id = :id', { vendor, id });
-    return row && read(row);
+    return row && PACKS.read(row);
   }
 
   save(record: PackRecord, event: 'installed' | 'rolled-back'): void {
@@ -49,19 +56,23 @@ export class PackStore {
       this.database.run(
         `INSERT OR REPLACE INTO packs (vendor, id, active, previous, highestSerial, changedAt)
          VALUES (:vendor, :id, :active, :previous, :highestSerial, :changedAt)`,
-        {
+        PACKS.checked({
           vendor,
           id,
           active: JSON.stringify(active),
           previous: previous === undefined ? null : JSON.stringify(previous),
           highestSerial,
           changedAt,
-        },
+        }),
       );
       this.database.run(
         'INSERT INTO packHistory (vendor, id, at, event, serial) VALUES (:vendor, :id, :at, :event, :serial)',
         { vendor, id, at: changedAt, event, serial: active.serial },
       );
     });
+  }
+
+  private rows(): Row[] {
+    return this.database.all('SELECT * FROM packs ORDER BY vendor, id');
   }
 }

@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import type { Row, StateDatabase } from './database.ts';
+import type { StateDatabase } from './database.ts';
 import { PATCH_STATES, type PatchRecord } from './records.ts';
-import { jsonColumn, readRow, timeColumn } from './rows.ts';
+import { jsonColumn, RecordTable, timeColumn } from './rows.ts';
 
 const PatchRow = z.object({
   id: z.string(),
@@ -14,7 +14,7 @@ const PatchRow = z.object({
   at: timeColumn,
 });
 
-const read = (row: Row): PatchRecord => readRow('patches', PatchRow, row);
+export const PATCHES = new RecordTable<PatchRecord>('patches', PatchRow);
 
 /** What patches came to. Every method throws StoreError. */
 export class PatchStore {
@@ -28,19 +28,22 @@ export class PatchStore {
     this.database.run(
       `INSERT INTO patches (id, vm, patch, title, state, reasons, actions, at)
        VALUES (:id, :vm, :patch, :title, :state, :reasons, :actions, :at)`,
-      { ...record, reasons: JSON.stringify(record.reasons), actions: JSON.stringify(record.actions) },
+      PATCHES.checked({
+        ...record,
+        reasons: JSON.stringify(record.reasons),
+        actions: JSON.stringify(record.actions),
+      }),
     );
   }
 
   /** Newest first. */
   list(filter: { readonly vm?: string; readonly patch?: string } = {}): PatchRecord[] {
-    return this.database
-      .all(
-        `SELECT * FROM patches
-         WHERE (:vm IS NULL OR vm = :vm) AND (:patch IS NULL OR patch = :patch)
-         ORDER BY at DESC, id`,
-        { vm: filter.vm ?? null, patch: filter.patch ?? null },
-      )
-      .map(read);
+    const rows = this.database.all(
+      `SELECT * FROM patches
+       WHERE (:vm IS NULL OR vm = :vm) AND (:patch IS NULL OR patch = :patch)
+       ORDER BY at DESC, id`,
+      { vm: filter.vm ?? null, patch: filter.patch ?? null },
+    );
+    return PATCHES.readable(this.database, rows);
   }
 }

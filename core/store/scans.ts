@@ -1,22 +1,20 @@
 import { z } from 'zod';
 import { StoreError } from '../error.ts';
-import type { Row, StateDatabase } from './database.ts';
+import type { Parameters, StateDatabase } from './database.ts';
 import { type Page, type PageQuery, readPage } from './page.ts';
 import { SCAN_TRIGGERS, type ScanRecord, type ScanSummary } from './records.ts';
-import { jsonColumn, readRow, timeColumn, toJsonOrNull } from './rows.ts';
-
-const count = z.int().min(0);
+import { countInJson, jsonColumn, RecordTable, timeColumn, toJsonOrNull } from './rows.ts';
 
 const SummaryColumn = z.object({
-  files: count,
-  bytes: count,
+  files: countInJson,
+  bytes: countInJson,
   // Absent where an older release wrote it.
-  unchanged: count.default(0),
-  claimed: count.default(0),
-  processes: count,
-  malicious: count,
-  suspicious: count,
-  unscanned: z.record(z.string(), count),
+  unchanged: countInJson.default(0),
+  claimed: countInJson.default(0),
+  processes: countInJson,
+  malicious: countInJson,
+  suspicious: countInJson,
+  unscanned: z.record(z.string(), countInJson),
 });
 
 const ScanRow = z.object({
@@ -36,7 +34,8 @@ const ScanRow = z.object({
   error: jsonColumn(z.object({ code: z.string(), message: z.string() })).exactOptional(),
 });
 
-const read = (row: Row): ScanRecord => readRow('scans', ScanRow, row);
+export const SCANS = new RecordTable<ScanRecord>('scans', ScanRow);
+const PAGES = { table: SCANS, time: 'startedAt' } as const;
 
 /** The scans that were begun. Every method throws StoreError. */
 export class ScanStore {
@@ -49,10 +48,12 @@ export class ScanStore {
   begin(
     scan: Pick<ScanRecord, 'id' | 'vm' | 'mode' | 'dryRun' | 'trigger' | 'partial' | 'startedAt'>,
   ): ScanRecord {
+    const columns = { ...scan, dryRun: Number(scan.dryRun), partial: scan.partial ? 1 : null };
+    SCANS.checked({ ...columns, state: 'running' });
     this.database.run(
       `INSERT INTO scans (id, vm, mode, dryRun, trigger, partial, startedAt, state)
        VALUES (:id, :vm, :mode, :dryRun, :trigger, :partial, :startedAt, 'running')`,
-      { ...scan, dryRun: Number(scan.dryRun), partial: scan.partial ? 1 : null },
+      columns,
     );
     return { ...scan, state: 'running' };
   }
@@ -67,18 +68,28 @@ export class ScanStore {
       readonly error?: ScanRecord['error'];
     },
   ): ScanRecord {
-    const changed = this.database.run(
-      `UPDATE scans SET state = :state, finishedAt = :finishedAt, summary = :summary, error = :error
-       WHERE id = :id AND state = 'running'`,
-      { id, ...end, summary: toJsonOrNull(end.summary), error: toJsonOrNull(end.error) },
-    );
-    if (changed === 0) throw new StoreError('not-found', `no scan with the id ${id} is running`);
-    return this.get(id);
+    const columns = { ...end, summary: toJsonOrNull(end.summary), error: toJsonOrNull(end.error) };
+    return this.database.transaction(() => {
+      const row = this.database.get("SELECT * FROM scans WHERE id = :id AND state = 'running'", { id });
+      if (!row) throw new StoreError('not-found', `no scan with the id ${id} is running`);
+      SCANS.checked({ ...row, ...columns } as Parameters);
+      this.database.run(
+        `UPDATE scans SET state = :state, finishedAt = :finishedAt, summary = :summary, error = :error
+         WHERE id = :id`,
+        { id, ...columns },
+      );
+      return this.get(id);
+    });
   }
 
   find(id: string): ScanRecord | undefined {
     const row = this.database.get('SELECT * FROM scans WHERE id = :id', { id });
-    return row && read(row);
+    return row && SCANS.read(row);
+  }
+
+  /** As `find`; one that cannot be read is as if it were not there. */
+  readable(id: string): ScanRecord | undefined {
+    return SCANS.readable(this.database, this.database.all('SELECT * FROM scans WHERE id = :id', { id }))[0];
   }
 
   /** StoreError `not-found` when there is no such scan. */
@@ -88,28 +99,31 @@ export class ScanStore {
     return scan;
   }
 
-  /** The last scan of a whole guest that came to its end. */
+  /** The last scan of a whole guest that came to its end, of those that can be read. */
   lastOf(vm: string): ScanRecord | undefined {
-    const row = this.database.get(
-      `SELECT * FROM scans WHERE vm = :vm AND state = 'finished' AND partial IS NULL
-       ORDER BY startedAt DESC, id LIMIT 1`,
-      { vm },
-    );
-    return row && read(row);
+    for (let skipped = 0; ; skipped++) {
+      const rows = this.database.all(
+        `SELECT * FROM scans WHERE vm = :vm AND state = 'finished' AND partial IS NULL
+         ORDER BY startedAt DESC, id LIMIT 1 OFFSET :skipped`,
+        { vm, skipped },
+      );
+      const [scan] = SCANS.readable(this.database, rows);
+      if (scan || rows.length === 0) return scan;
+    }
   }
 
   /** Newest first. */
   page(filter: { readonly vm?: string; readonly state?: string }, query: PageQuery): Page<ScanRecord> {
-    return readPage(this.database, { table: 'scans', time: 'startedAt', read }, { ...filter }, query);
+    return readPage(this.database, PAGES, { ...filter }, query);
   }
 
   /** Newest first. */
   list(filter: { readonly vm?: string } = {}): ScanRecord[] {
-    return this.database
-      .all('SELECT * FROM scans WHERE :vm IS NULL OR vm = :vm ORDER BY startedAt DESC, id', {
-        vm: filter.vm ?? null,
-      })
-      .map(read);
+    const rows = this.database.all(
+      'SELECT * FROM scans WHERE :vm IS NULL OR vm = :vm ORDER BY startedAt DESC, id',
+      { vm: filter.vm ?? null },
+    );
+    return SCANS.readable(this.database, rows);
   }
 
   /** Scans that an earlier process left running end as failed; gives how many. To be called once, when the host starts. */

@@ -1,10 +1,10 @@
 import { z } from 'zod';
-import { FileState, sha256, wireBytes } from '../../protocol/index.ts';
+import { FileState, MOST_COUNTED, sha256, wireBytes } from '../../protocol/index.ts';
 import { StoreError } from '../error.ts';
-import type { Row, StateDatabase } from './database.ts';
+import type { StateDatabase } from './database.ts';
 import { type Page, type PageQuery, readPage } from './page.ts';
 import type { VaultRecord } from './records.ts';
-import { jsonColumn, readRow, timeColumn, toJsonOrNull } from './rows.ts';
+import { jsonColumn, RecordTable, timeColumn, toJsonOrNull } from './rows.ts';
 
 const VaultRow = z.object({
   id: z.uuid(),
@@ -19,7 +19,8 @@ const VaultRow = z.object({
   at: timeColumn,
 });
 
-const read = (row: Row): VaultRecord => readRow('vault', VaultRow, row);
+export const VAULT = new RecordTable<VaultRecord>('vault', VaultRow);
+const PAGES = { table: VAULT, time: 'at' } as const;
 
 export interface VaultFilter {
   readonly vm?: string;
@@ -38,12 +39,12 @@ export class VaultIndex {
     this.database.run(
       `INSERT OR REPLACE INTO vault (id, vm, finding, action, path, sha256, size, state, status, at)
        VALUES (:id, :vm, :finding, :action, :path, :sha256, :size, :state, :status, :at)`,
-      {
+      VAULT.checked({
         ...record,
         finding: record.finding ?? null,
         path: JSON.stringify(record.path),
         state: toJsonOrNull(record.state),
-      },
+      }),
     );
   }
 
@@ -51,38 +52,39 @@ export class VaultIndex {
   get(id: string): VaultRecord {
     const row = this.database.get('SELECT * FROM vault WHERE id = :id', { id });
     if (!row) throw new StoreError('not-found', `nothing with the id ${id} was ever put into quarantine`);
-    return read(row);
+    return VAULT.read(row);
   }
 
-  /** The record of a containing command. */
+  /** The record of a containing command; undefined also where it cannot be read, and then its content stays as it is. */
   ofAction(action: string): VaultRecord | undefined {
-    const row = this.database.get('SELECT * FROM vault WHERE action = :action', { action });
-    return row && read(row);
+    const rows = this.database.all('SELECT * FROM vault WHERE action = :action', { action });
+    return VAULT.readable(this.database, rows)[0];
   }
 
   /** How many files are in quarantine, and their bytes. */
   held(): { readonly held: number; readonly bytes: number } {
     const row = this.database.get(
-      `SELECT count(*) AS held, coalesce(sum(size), 0) AS bytes FROM vault WHERE status = 'held'`,
+      // Not sum(): past 2^63 that is an error.
+      `SELECT count(*) AS held, cast(min(total(size), ${MOST_COUNTED}) AS INTEGER) AS bytes
+       FROM vault WHERE status = 'held'`,
     );
     return { held: Number(row?.held ?? 0), bytes: Number(row?.bytes ?? 0) };
   }
 
   /** Newest first. */
   page(filter: { readonly vm?: string }, query: PageQuery): Page<VaultRecord> {
-    return readPage(this.database, { table: 'vault', time: 'at', read }, { ...filter }, query);
+    return readPage(this.database, PAGES, { ...filter }, query);
   }
 
   /** Newest first. */
   list(filter: VaultFilter = {}): VaultRecord[] {
-    return this.database
-      .all(
-        `SELECT * FROM vault
-         WHERE (:vm IS NULL OR vm = :vm) AND (:status IS NULL OR status = :status)
-         ORDER BY at DESC, id`,
-        { vm: filter.vm ?? null, status: filter.status ?? null },
-      )
-      .map(read);
+    const rows = this.database.all(
+      `SELECT * FROM vault
+       WHERE (:vm IS NULL OR vm = :vm) AND (:status IS NULL OR status = :status)
+       ORDER BY at DESC, id`,
+      { vm: filter.vm ?? null, status: filter.status ?? null },
+    );
+    return VAULT.readable(this.database, rows);
   }
 
   remove(id: string): void {

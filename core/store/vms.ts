@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { Features, INSTRUCTION_NAMES, LoginRequest, sha256 } from '../../protocol/index.ts';
-import type { Row, StateDatabase } from './database.ts';
+import type { StateDatabase } from './database.ts';
 import type { Suspension, VmRecord } from './records.ts';
-import { jsonColumn, readRow, timeColumn, toJsonOrNull } from './rows.ts';
+import { jsonColumn, RecordTable, timeColumn, toJsonOrNull } from './rows.ts';
 
 const InstructionSetColumn = z.object({
   id: z.string(),
@@ -32,7 +32,7 @@ const VmRow = z.object({
   resetAt: timeColumn.exactOptional(),
 });
 
-const read = (row: Row): VmRecord => readRow('vms', VmRow, row);
+export const VMS = new RecordTable<VmRecord>('vms', VmRow);
 
 /** The guests that were enrolled. Every method throws StoreError. */
 export class VmStore {
@@ -42,9 +42,15 @@ export class VmStore {
     this.database = database;
   }
 
+  /** StoreError `corrupt` when its row cannot be read: it is not met as if for the first time. */
   find(id: string): VmRecord | undefined {
     const row = this.database.get('SELECT * FROM vms WHERE id = :id', { id });
-    return row && read(row);
+    return row && VMS.read(row);
+  }
+
+  /** As `find`, to tell of it only; one that cannot be read is as if it were not there. */
+  readable(id: string): VmRecord | undefined {
+    return VMS.readable(this.database, this.database.all('SELECT * FROM vms WHERE id = :id', { id }))[0];
   }
 
   save(record: VmRecord): void {
@@ -55,14 +61,14 @@ export class VmStore {
        VALUES
          (:id, :name, :socket, :agentKey, :login, :epoch, :enrolledAt, :lastSeen, :features, :instructionSet,
           :suspended, :resetAt)`,
-      {
+      VMS.checked({
         ...record,
         login: JSON.stringify(record.login),
         features: toJsonOrNull(record.features),
         instructionSet: toJsonOrNull(record.instructionSet),
         suspended: toJsonOrNull(record.suspended),
         resetAt: record.resetAt ?? null,
-      },
+      }),
     );
   }
 
@@ -80,6 +86,6 @@ export class VmStore {
 
   /** By name. */
   list(): VmRecord[] {
-    return this.database.all('SELECT * FROM vms ORDER BY name, id').map(read);
+    return VMS.readable(this.database, this.database.all('SELECT * FROM vms ORDER BY name, id'));
   }
 }

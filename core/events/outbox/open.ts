@@ -11,7 +11,7 @@ import { OutboxStore } from './store.ts';
 
 export function openStore(directory: string, logger: Logger, now: number): OutboxStore {
   try {
-    return OutboxStore.open(directory);
+    return told(OutboxStore.open(directory), logger);
   } catch (error) {
     if (!(error instanceof StoreError) || error.code !== 'corrupt') throw error;
     const aside = putAside(directory, now);
@@ -24,6 +24,16 @@ export function openStore(directory: string, logger: Logger, now: number): Outbo
     );
     return OutboxStore.open(directory);
   }
+}
+
+function told(store: OutboxStore, logger: Logger): OutboxStore {
+  const { dropped, path } = store;
+  if (dropped > 0)
+    logger.warn(
+      'events in the spool cannot be read, and are not delivered: what was found and done is in the database',
+      { dropped, path },
+    );
+  return store;
 }
 
 function putAside(directory: string, now: number): string {

@@ -1,3 +1,5 @@
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, test, vi } from 'vitest';
 import { event } from '../../../test/events/events.ts';
 import { down, emit, errorOf, OutboxBench, series, uidsIn } from '../../../test/events/outbox-bench.ts';
@@ -163,5 +165,42 @@ describe('a sink that is down', () => {
     bench.clock.advance(asked);
     await outlet.has(1);
     await box.stop(0);
+  });
+});
+
+describe('an event that cannot be read', () => {
+  test('costs itself: those behind it are delivered, and it is told', async () => {
+    const deaf = scriptedOutlet('sink');
+    deaf.respond = down;
+    const first = bench.open([deaf]);
+    first.start();
+    await emit(first, ...series(4));
+    await first.stop(0);
+    const spool = new DatabaseSync(join(bench.directory, 'outbox.db'));
+    spool.exec("UPDATE events SET time = 9223372036854775807 WHERE uid = 'e1'");
+    spool.exec("UPDATE events SET size = -9223372036854775808 WHERE uid = 'e2'");
+    spool.exec("INSERT INTO positions VALUES ('other', 9223372036854775807)");
+    spool.close();
+    const sink = scriptedOutlet('sink');
+    const second = bench.open([sink]);
+    second.start();
+    await emit(second, 'later');
+    await sink.has(3);
+    expect(uidsIn(sink.got)).toEqual(['e0', 'e3', 'later']);
+    expect(bench.logger.warn.mock.calls.filter(([line]) => line.includes('cannot be read'))).toHaveLength(1);
+    expect(second.status()).toMatchObject({ events: 0, bytes: 0 });
+  });
+
+  test('is not taken, and takes none with it', async () => {
+    const sink = scriptedOutlet('sink');
+    const box = bench.open([sink]);
+    box.start();
+    const odd = box.emit({ ...event('odd'), time: Number.POSITIVE_INFINITY });
+    const good = box.emit(event('good'));
+    await expect(odd).rejects.toMatchObject({ code: 'spool-failed' });
+    await good;
+    await sink.has(1);
+    expect(uidsIn(sink.got)).toEqual(['good']);
+    expect(box.status().rejected).toBe(1);
   });
 });

@@ -12,7 +12,7 @@ import { Delivery, type SinkStatus } from './delivery.ts';
 import { openStore } from './open.ts';
 import type { EventOutlet } from './outlet.ts';
 import { RefusedEvents } from './refused.ts';
-import { type NewEvent, type OutboxStore, sizeOf } from './store.ts';
+import { type NewEvent, type OutboxStore, requireReadable, sizeOf } from './store.ts';
 
 export interface OutboxOptions {
   /** The state directory, whose lock this process holds. */
@@ -76,7 +76,7 @@ export class Outbox implements EventSink, EventRoom {
   async emit(event: OcsfEvent): Promise<void> {
     if (this.stopped) throw new EventError('stopped', 'events are not accepted any more: the service stops');
     if (this.delivery.goesNowhere) return;
-    const stored = storedOf(event, this.clock.now());
+    const stored = this.readable(storedOf(event, this.clock.now()));
     const size = sizeOf(stored.json);
     if (this.used + size > this.limitFor(event)) {
       this.rejected += 1;
@@ -131,6 +131,16 @@ export class Outbox implements EventSink, EventRoom {
   status(): OutboxStatus {
     const { events, bytes } = this.store;
     return { events, bytes, limit: this.limit, rejected: this.rejected, sinks: this.delivery.status() };
+  }
+
+  private readable(event: NewEvent): NewEvent {
+    try {
+      requireReadable(event);
+      return event;
+    } catch (cause) {
+      this.rejected += 1;
+      throw new EventError('spool-failed', asError(cause).message, { cause });
+    }
   }
 
   private commit(): void {

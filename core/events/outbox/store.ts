@@ -36,15 +36,17 @@ const SCHEMA = `
 /** What an event takes beside its JSON, about. */
 const ROW_BYTES = 128;
 
+const count = z.int().min(0);
 const Stored = z.object({
-  sequence: z.int(),
+  sequence: count,
   uid: z.string(),
-  classUid: z.int(),
-  severityId: z.int(),
-  time: z.int(),
-  acceptedAt: z.int(),
+  classUid: count,
+  severityId: count,
+  time: count,
+  acceptedAt: count,
   json: z.string(),
 });
+const New = Stored.omit({ sequence: true });
 const Totals = z.object({ events: z.int(), bytes: z.int() });
 const Head = z.object({ head: z.int() });
 const Position = z.object({ sink: z.string(), sequence: z.int() });
@@ -55,14 +57,17 @@ export const sizeOf = (json: string): number => Buffer.byteLength(json) + ROW_BY
 /** All methods throw StoreError. */
 export class OutboxStore {
   readonly path: string;
+  /** Events and places of sinks that could not be read when it was opened. */
+  readonly dropped: number;
   private readonly sqlite: DatabaseSync;
   private readonly insert: StatementSync;
   private readonly positions: Map<string, number>;
   private totals: { events: number; bytes: number };
   private last: number;
 
-  private constructor(path: string, sqlite: DatabaseSync) {
+  private constructor(path: string, sqlite: DatabaseSync, dropped: number) {
     this.path = path;
+    this.dropped = dropped;
     this.sqlite = sqlite;
     this.insert = sqlite.prepare(
       `INSERT INTO events (uid, classUid, severityId, time, acceptedAt, size, json)
@@ -78,7 +83,7 @@ export class OutboxStore {
     this.positions = new Map(rows.map(({ sink, sequence }) => [sink, sequence]));
   }
 
-  /** Opens it, creating what is not there. StoreError `corrupt` when it is damaged. */
+  /** Opens it, creating what is not there, and drops what cannot be read. StoreError `corrupt` when the file is damaged. */
   static open(directory: string): OutboxStore {
     const path = join(directory, 'outbox.db');
     return translating(path, () => {
@@ -86,7 +91,7 @@ export class OutboxStore {
       const sqlite = new DatabaseSync(path);
       try {
         prepare(sqlite, path);
-        return new OutboxStore(path, sqlite);
+        return new OutboxStore(path, sqlite, dropUnreadable(sqlite));
       } catch (error) {
         sqlite.close();
         throw error instanceof z.ZodError ? damaged(path, error) : error;
@@ -109,7 +114,7 @@ export class OutboxStore {
     return this.last;
   }
 
-  /** Keeps all of them or, when it throws, none. On the disk when it returns. */
+  /** Keeps all of them, each of which passed `requireReadable`, or, when it throws, none. On the disk when it returns. */
   append(events: readonly NewEvent[]): void {
     let [last, bytes] = [this.last, 0];
     this.transaction('FULL', () => {
@@ -123,7 +128,10 @@ export class OutboxStore {
     this.totals = { events: this.events + events.length, bytes: this.bytes + bytes };
   }
 
-  /** The events after number `after`, in their order, as many as the limit allows and at least one. */
+  /**
+   * The events after number `after`, in their order, as many as the limit allows and at least one. Integers past 2^53
+   * were dropped when the file was opened, and none is written since.
+   */
   read(after: number, most: BatchLimit): StoredEvent[] {
     return translating(this.path, () => {
       const batch: StoredEvent[] = [];
@@ -196,6 +204,15 @@ export class OutboxStore {
   }
 }
 
+/** Every event must pass before it is appended: what is written can be read again. Throws StoreError `unfit`. */
+export function requireReadable(event: NewEvent): void {
+  const { success, error } = New.safeParse(event);
+  if (success) return;
+  throw new StoreError('unfit', `an event could not be read again, and is not kept: ${error.message}`, {
+    cause: error,
+  });
+}
+
 function prepare(sqlite: DatabaseSync, path: string): void {
   sqlite.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;');
   const version = Number(sqlite.prepare('PRAGMA user_version').get()?.user_version);
@@ -205,6 +222,15 @@ function prepare(sqlite: DatabaseSync, path: string): void {
   if (version === 0) sqlite.exec(`BEGIN IMMEDIATE; ${SCHEMA} COMMIT;`);
   const check = Object.values(sqlite.prepare('PRAGMA quick_check(1)').get() ?? {});
   if (check[0] !== 'ok') throw damaged(path, new Error(String(check[0])));
+}
+
+/** A row that no reader takes would keep all behind it from being sent. Gives how many there were. */
+function dropUnreadable(sqlite: DatabaseSync): number {
+  const isCount = (column: string): string => `${column} BETWEEN 0 AND ${Number.MAX_SAFE_INTEGER}`;
+  const counts = ['sequence', 'classUid', 'severityId', 'time', 'acceptedAt', 'size'].map(isCount);
+  const events = `DELETE FROM events WHERE NOT (${counts.join(' AND ')} AND json_valid(json))`;
+  const positions = `DELETE FROM positions WHERE NOT (${isCount('sequence')})`;
+  return [events, positions].reduce((sum, sql) => sum + Number(sqlite.prepare(sql).run().changes), 0);
 }
 
 const damaged = (path: string, cause: Error): StoreError =>

@@ -1,4 +1,5 @@
 /** What the thread of the API and the service say to each other. */
+import type { LeftOutRow } from '../../store/left-out.ts';
 import type { ApiOptions } from '../api/server.ts';
 import type { Operations } from '../operations.ts';
 import type { ScanEvent } from '../views.ts';
@@ -35,6 +36,7 @@ export type Asked =
       readonly status: number;
       readonly milliseconds: number;
     }
+  | { readonly type: 'left-out'; readonly row: LeftOutRow }
   | { readonly type: 'ready'; readonly addresses: readonly string[] }
   | { readonly type: 'not-started'; readonly failure: Failure };
 

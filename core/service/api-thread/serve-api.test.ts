@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { finding, vm as vmRecord } from '../../../test/records.ts';
 import { StateDatabase } from '../../store/database.ts';
 import { FindingStore } from '../../store/findings.ts';
+import type { LeftOutRow } from '../../store/left-out.ts';
 import { VmStore } from '../../store/vms.ts';
 import { connectDaemon, type DaemonClient } from '../client.ts';
 import { MemoryOperations } from '../testing/operations.ts';
@@ -27,6 +28,7 @@ describe('the API in a thread', () => {
   let api: AsyncDisposable;
   let client: DaemonClient;
   let logged: string[];
+  let leftOut: LeftOutRow[];
 
   const log = (message: string) => void logged.push(message);
   const start = (path = join(directory, 'api.sock')) =>
@@ -35,6 +37,7 @@ describe('the API in a thread', () => {
       data: { options: { unix: { path, mode: 0o600 } }, state: directory },
       logger: { debug: log, info: log, warn: log },
       onAnswer: () => undefined,
+      onLeftOut: (row) => void leftOut.push(row),
     });
 
   beforeEach(async () => {
@@ -42,6 +45,7 @@ describe('the API in a thread', () => {
     database = StateDatabase.open(directory);
     service = new Service();
     logged = [];
+    leftOut = [];
     service.onScan = (scan) => void service.live.unshift(scan);
     api = await start();
     const found = await connectDaemon(join(directory, 'api.sock'));
@@ -53,6 +57,16 @@ describe('the API in a thread', () => {
     await api[Symbol.asyncDispose]();
     database.close();
     rmSync(directory, { recursive: true });
+  });
+
+  it('tells what it could read, and the service of what it could not', async () => {
+    const findings = new FindingStore(database);
+    findings.upsert(finding());
+    findings.upsert({ ...finding(), id: 'damaged' });
+    database.run("UPDATE findings SET lastSeen = 9223372036854775807 WHERE id = 'damaged'");
+    for (const limit of [1, 5])
+      expect((await client.findings({ limit })).items.map(({ id }) => id)).toEqual([finding().id]);
+    expect(leftOut).toMatchObject([{ table: 'findings', key: 'damaged' }]);
   });
 
   it('tells of the service, and reads the records by itself', async () => {

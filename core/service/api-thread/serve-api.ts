@@ -8,6 +8,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import type { Logger } from '../../api/index.ts';
 import { describeError } from '../../error.ts';
+import type { LeftOutRow } from '../../store/left-out.ts';
 import { ApiError, DaemonError } from '../error.ts';
 import type { Operations } from '../operations.ts';
 import type { ScanView } from '../views.ts';
@@ -30,6 +31,8 @@ export interface ServeApiParts {
   readonly data: ThreadData;
   readonly logger: Logger;
   readonly onAnswer: (route: string, status: number, milliseconds: number) => void;
+  /** Told of each row that the thread could not read. */
+  readonly onLeftOut: (row: LeftOutRow) => void;
 }
 
 export interface ServedApi extends AsyncDisposable {
@@ -128,7 +131,7 @@ class Thread {
   }
 
   private hear(message: Asked): void {
-    const { logger, onAnswer } = this.parts;
+    const { logger, onAnswer, onLeftOut } = this.parts;
     switch (message.type) {
       case 'call':
         void this.answer(message.id, message.method, message.args);
@@ -144,6 +147,9 @@ class Thread {
         return;
       case 'answered':
         onAnswer(message.route, message.status, message.milliseconds);
+        return;
+      case 'left-out':
+        onLeftOut(message.row);
         return;
       case 'ready':
         for (const address of message.addresses) logger.info(`the API is served on ${address}`);

@@ -67,6 +67,7 @@ class Service {
 async function serve(port: MessagePort, { options, state }: ThreadData): Promise<void> {
   const service = new Service(port);
   const database = StateDatabase.read(state);
+  database.onLeftOut = (row) => service.say({ type: 'left-out', row });
   const records = {
     vms: new VmStore(database),
     scans: new ScanStore(database),

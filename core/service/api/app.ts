@@ -1,4 +1,5 @@
 /** One server of the API, for one socket: hooks that every request passes, then the routes. */
+import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { TlsOptions } from 'node:tls';
 import rateLimit from '@fastify/rate-limit';
@@ -10,6 +11,7 @@ import type { Operations } from '../operations.ts';
 import { ACCESS, type Identity, isPrivileged, mayUse, type RouteKey } from './access.ts';
 import type { Audit, RequestFacts } from './audit.ts';
 import type { Authenticate } from './authenticate.ts';
+import { Connections } from './connections.ts';
 import { errorHandler, told } from './errors.ts';
 import type { ApiLimits } from './limits.ts';
 import { openApiOptions } from './openapi.ts';
@@ -43,9 +45,13 @@ export interface Transport {
 }
 
 const SECOND = 1000;
+const LAST_WORDS_MS = 500;
 
 export async function createApp(parts: AppParts, transport: Transport = {}): Promise<FastifyInstance> {
-  const app = fastify(serverOptions(parts, transport) as FastifyServerOptions) as FastifyInstance;
+  const connections = new Connections(parts.limits);
+  const app = fastify(
+    serverOptions(parts, transport, connections) as FastifyServerOptions,
+  ) as FastifyInstance;
   // JSON is all that is taken.
   app.removeContentTypeParser('text/plain');
   app.setValidatorCompiler(validatorCompiler);
@@ -58,21 +64,23 @@ export async function createApp(parts: AppParts, transport: Transport = {}): Pro
     throw new ApiError('no-such-route', 'there is no such route: see GET /v1/openapi.json');
   });
   app.decorateRequest('identity', undefined);
+  connections.watch(app.server);
   await app.register(rateLimit, { global: false });
   await app.register(swagger, openApiOptions());
-  admit(app, parts);
+  admit(app, parts, connections);
   report(app, parts);
   await registerRoutes(app, parts);
   return app;
 }
 
-function serverOptions({ limits, audit }: AppParts, { https }: Transport): object {
+function serverOptions({ limits, audit }: AppParts, { https }: Transport, connections: Connections): object {
   const { timeouts } = limits;
   const node = {
     maxHeaderSize: limits.headerBytes,
     headersTimeout: timeouts.headers,
+    requestTimeout: timeouts.request,
     // How often it is looked for requests that take too long.
-    connectionsCheckingInterval: Math.min(timeouts.headers, 5 * SECOND),
+    connectionsCheckingInterval: Math.min(timeouts.headers, timeouts.request, 5 * SECOND),
   };
   return {
     ...(https ? { https: { ...https, ...node, handshakeTimeout: timeouts.handshake } } : { http: node }),
@@ -85,12 +93,12 @@ function serverOptions({ limits, audit }: AppParts, { https }: Transport): objec
     exposeHeadRoutes: false,
     routerOptions: { maxParamLength: 512 },
     frameworkErrors: errorHandler((error, answer, request) => noteError(audit, error, answer, request)),
-    clientErrorHandler,
+    clientErrorHandler: (error: Error, socket: Socket) => refuse(error, socket, connections),
   };
 }
 
 /** Before anything is looked at: not too long, not from a browser, not too often, known, and allowed to. */
-function admit(app: FastifyInstance, { authenticate, limits }: AppParts): void {
+function admit(app: FastifyInstance, { authenticate, limits }: AppParts, connections: Connections): void {
   const limiter = app.createRateLimit({
     max: limits.requestsPerSecond,
     timeWindow: SECOND,
@@ -99,6 +107,9 @@ function admit(app: FastifyInstance, { authenticate, limits }: AppParts): void {
   });
   app.addHook('onRequest', async (request, reply) => {
     request.identity = authenticate(request.raw);
+    const { socket } = request.raw;
+    if (request.identity) reply.raw.once('close', connections.asked(socket));
+    if (hasBody(request.raw)) cutWhenIdle(request.raw, limits.timeouts.idle);
     if (request.raw.url !== undefined && request.raw.url.length > limits.urlLength)
       throw new ApiError('too-large', `an address may have at most ${limits.urlLength} characters`);
     const rate = await limiter(request);
@@ -134,8 +145,10 @@ function requireAccess({ identity, routeOptions }: FastifyRequest): void {
     );
 }
 
-function report(app: FastifyInstance, { audit, onAnswer }: AppParts): void {
+function report(app: FastifyInstance, { audit, onAnswer, limits }: AppParts): void {
   app.addHook('onSend', async (_request, reply) => {
+    // Nobody has to wait for one who does not take the answer; when it is out, Node sets what holds between requests.
+    reply.raw.socket?.setTimeout(limits.timeouts.idle);
     reply.header('x-content-type-options', 'nosniff');
     reply.header('cache-control', 'no-store');
   });
@@ -167,9 +180,22 @@ function noteError(
   else if (REFUSALS.has(status)) audit.refused(factsOf(request), body.error.code);
 }
 
-/** What is not even HTTP: answered in our shape where the socket still takes it. */
-function clientErrorHandler(error: Error & { code?: string }, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) {
+const hasBody = ({ headers }: IncomingMessage): boolean =>
+  headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
+
+/** A body of which nothing comes for so long: its socket is destroyed, as there is nothing else that hears of it. */
+function cutWhenIdle(request: IncomingMessage, milliseconds: number): void {
+  const { socket } = request;
+  socket.setTimeout(milliseconds);
+  request.once('end', () => socket.setTimeout(0));
+}
+
+/**
+ * What is not even HTTP, or did not come in time: answered in our shape where the socket still takes it, and its
+ * descriptor given back whether or not the peer goes along. Under TLS nothing can be said before the handshake.
+ */
+function refuse(error: Error & { code?: string }, socket: Socket, connections: Connections): void {
+  if (error.code === 'ECONNRESET' || !socket.writable || !connections.talksHttp(socket)) {
     socket.destroy();
     return;
   }
@@ -181,7 +207,10 @@ function clientErrorHandler(error: Error & { code?: string }, socket: Socket): v
     `content-length: ${Buffer.byteLength(body)}`,
     'connection: close',
   ];
-  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
+  // What the peer does not take within a moment it does not get.
+  const late = setTimeout(() => socket.destroy(), LAST_WORDS_MS);
+  socket.once('close', () => clearTimeout(late));
+  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`, () => socket.destroySoon());
 }
 
 function refusalOf(code: string | undefined): [status: string, error: ApiError] {

@@ -81,6 +81,7 @@ export const STATUS: Readonly<Record<Code, number>> = {
   'not-writable': 500,
   'not-private': 500,
   corrupt: 500,
+  unfit: 500,
   'newer-version': 500,
   'write-failed': 500,
   'reader-gone': 500,

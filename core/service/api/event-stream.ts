@@ -4,7 +4,7 @@
  * so an event's data is one line whatever a guest put into it.
  *
  * Nobody waits for a reader. Progress that it is too slow for is left out; when more than `waitingBytes` of other
- * events wait for it, it is let go.
+ * events wait for it, or anything waits for so long as several signs of life, it is let go.
  */
 import type { ServerResponse } from 'node:http';
 import type { ScanEvent } from '../views.ts';
@@ -17,6 +17,8 @@ export interface StreamOptions {
 
 export type StreamEnd = 'ended' | 'reader-gone' | 'slow-reader';
 
+/** What is still waiting after so many signs of life is not taken any more. */
+const PATIENCE = 4;
 /** Of what may wait, so much may be progress: it never is what a reader is let go for. */
 const PROGRESS_SHARE = 0.25;
 
@@ -42,16 +44,36 @@ export async function streamEvents(
   // A reader that goes is no error of ours; its `close` follows.
   response.on('error', () => stop.abort());
   response.on('close', () => stop.abort());
-  const heartbeat = setInterval(() => response.write(': \n\n'), options.heartbeat);
+  const stall = new Stall(response);
+  const heartbeat = setInterval(() => stall.beat(), options.heartbeat);
   try {
-    return await writeAll(response, events, stop.signal, options.waitingBytes);
+    const end = await writeAll(response, events, stop.signal, options.waitingBytes);
+    return stall.wasCut ? 'slow-reader' : end;
   } catch (error) {
     response.destroy();
-    if (stop.signal.aborted) return 'reader-gone';
+    if (stop.signal.aborted) return stall.wasCut ? 'slow-reader' : 'reader-gone';
     throw error;
   } finally {
     clearInterval(heartbeat);
     stop.abort();
+  }
+}
+
+/** A reader that takes nothing, though little is sent: it would keep its place for as long as the scan goes on. */
+class Stall {
+  wasCut = false;
+  private readonly response: ServerResponse;
+  private beats = 0;
+
+  constructor(response: ServerResponse) {
+    this.response = response;
+  }
+
+  beat(): void {
+    this.beats = this.response.writableLength > 0 ? this.beats + 1 : 0;
+    this.wasCut = this.beats > PATIENCE;
+    if (this.wasCut) this.response.destroy();
+    else this.response.write(': \n\n');
   }
 }
 

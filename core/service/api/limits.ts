@@ -7,8 +7,10 @@ export interface ApiLimits {
   readonly urlLength: number;
   /** For each identity, and for each address that is none. */
   readonly requestsPerSecond: number;
-  /** Open at once; more are closed unanswered. */
+  /** Open at once; for another one, the one that has waited longest and is unknown makes way. */
   readonly connections: number;
+  /** Of them, from one address. */
+  readonly connectionsFromOne: number;
   /** Scans that are followed at once. */
   readonly followers: number;
   /** Packs that arrive at once. */
@@ -20,6 +22,8 @@ export interface ApiLimits {
     readonly headers: number;
     readonly handshake: number;
     readonly request: number;
+    /** Without a byte of a body, or without a byte of an answer that is taken. */
+    readonly idle: number;
     /** Between requests. */
     readonly keepAlive: number;
     /** Between signs of life to readers of events. */
@@ -39,6 +43,7 @@ export const API_LIMITS: ApiLimits = {
   urlLength: 2048,
   requestsPerSecond: 1000,
   connections: 256,
+  connectionsFromOne: 64,
   followers: 64,
   uploads: 2,
   waitingBytes: MIB,
@@ -46,6 +51,7 @@ export const API_LIMITS: ApiLimits = {
     headers: 10_000,
     handshake: 10_000,
     request: 300_000,
+    idle: 30_000,
     keepAlive: 30_000,
     heartbeat: 15_000,
     closing: 5000,

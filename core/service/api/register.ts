@@ -42,11 +42,23 @@ function jsonRoute(app: FastifyInstance, route: Route, { operations }: AppParts)
   app.route({
     ...placeOf(key, summary, schema),
     handler: async (request, reply) => {
+      if (!body) refuseBody(request.body);
       const input = { params: request.params, query: request.query, body: request.body };
       const result = await route.run(operations, input);
       return reply.code(status).send(status === 204 ? undefined : result);
     },
   });
+}
+
+/** What a caller says where nothing is read would be taken for heard. */
+function refuseBody(untrustedBody: unknown): void {
+  const says =
+    untrustedBody !== undefined && untrustedBody !== null && JSON.stringify(untrustedBody) !== '{}';
+  if (says)
+    throw new ApiError(
+      'bad-request',
+      'this takes no body: what it can be told goes into the address (GET /v1/openapi.json)',
+    );
 }
 
 /** For those who watch over the daemon: https://kubernetes.io/docs/reference/using-api/health-checks/. */

@@ -1,6 +1,7 @@
 /** All routes that answer with JSON, in the order of the table of access. */
 import { z } from 'zod';
 import { wireBytes } from '../../../protocol/index.ts';
+import { TOKEN_LIFETIME } from '../../enrolment/lifetime.ts';
 import { POWER_VERBS } from '../operations.ts';
 import {
   ActionView,
@@ -36,7 +37,12 @@ const snapshotName = z
   .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, 'a name of letters, digits, ".", "_" and "-"');
 const ofSnapshot = z.strictObject({ name: snapshotName });
 
-const lifetime = z.coerce.number().int().min(1).describe('In milliseconds.');
+const lifetime = z.coerce
+  .number()
+  .int()
+  .min(1)
+  .max(TOKEN_LIFETIME.most)
+  .describe('In milliseconds; one minute at least.');
 const ofToken = z.strictObject({ lifetime: lifetime.exactOptional() });
 
 const VMS: readonly Route[] = [

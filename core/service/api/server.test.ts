@@ -175,6 +175,42 @@ describe('what is malformed', () => {
     expect(operations.calls).toEqual([]);
   });
 
+  it.each([
+    ['POST', '/v1/enrolments/web-1/token', '{"lifetime":1e308}'],
+    ['POST', '/v1/vms/web-1/stop', '{"force":true}'],
+    ['POST', '/v1/reload', '[]'],
+    ['POST', '/v1/quarantine/held-1/restore', '"elsewhere"'],
+    ['DELETE', '/v1/quarantine/held-1', '0'],
+  ])('%s %s hears nothing of the body %s, and says so', async (method, path, body) => {
+    const send = (text: string) => {
+      const headers = { 'content-type': 'application/json', 'content-length': `${text.length}` };
+      return ask({ socketPath }, { method, path, headers, body: text });
+    };
+    const answer = await send(body);
+    expect([answer.status, errorOf(answer.json).code]).toEqual([400, 'bad-request']);
+    expect(operations.calls).toEqual([]);
+    const empty = await send('{}');
+    expect(empty.status).toBeLessThan(300);
+  });
+
+  it.each([
+    '1e308',
+    '1e999',
+    'NaN',
+    'Infinity',
+    '-60000',
+    '60000.5',
+    '7776000001',
+    '9007199254740993',
+    '',
+    'x',
+  ])('a lifetime of %s is refused', async (lifetime) => {
+    const path = `/v1/enrolments/web-1/token?lifetime=${lifetime}`;
+    const answer = await ask({ socketPath }, { method: 'POST', path });
+    expect([answer.status, errorOf(answer.json).code]).toEqual([400, 'bad-request']);
+    expect(operations.calls).toEqual([]);
+  });
+
   it('takes JSON as JSON alone', async () => {
     const body = '{"vm":"web-1"}';
     for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'application/octet-stream']) {

@@ -129,7 +129,6 @@ async function ready(
   });
   started.defer(() => closeApp(app, parts.limits.timeouts.closing));
   await app.ready();
-  app.server.maxConnections = parts.limits.connections;
   return app;
 }
 

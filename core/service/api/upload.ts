@@ -1,12 +1,22 @@
 /** A pack on its way in: to a file of its own that only we can read, as it comes and never whole in memory. */
 import { createWriteStream } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { ApiError } from '../error.ts';
 
-/** Hands the file to `use` and removes it afterwards. Rejects with ApiError `too-large`, or as `use` does. */
+/** An empty, private directory for uploads: what a process left there that was killed meanwhile is gone. */
+export async function prepareUploads(directory: string): Promise<string> {
+  await rm(directory, { recursive: true, force: true });
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  return directory;
+}
+
+/**
+ * Hands the file to `use` and removes it afterwards. Rejects with ApiError `too-large`, or `bad-request` when the body
+ * broke off, or as `use` does.
+ */
 export async function withUpload<Result>(
   body: Readable,
   { directory, most }: { readonly directory: string; readonly most: number },
@@ -15,10 +25,19 @@ export async function withUpload<Result>(
   const place = await mkdtemp(join(directory, 'lazaret-upload-'));
   try {
     const path = join(place, 'pack.tar.zst');
-    await pipeline(bounded(body, most), createWriteStream(path, { flags: 'wx', mode: 0o600 }));
+    await receive(body, most, path);
     return await use(path);
   } finally {
     await rm(place, { recursive: true, force: true });
+  }
+}
+
+async function receive(body: Readable, most: number, path: string): Promise<void> {
+  try {
+    await pipeline(bounded(body, most), createWriteStream(path, { flags: 'wx', mode: 0o600 }));
+  } catch (cause) {
+    if (body.readableEnded || !body.destroyed || cause instanceof ApiError) throw cause;
+    throw new ApiError('bad-request', 'the pack broke off before its end: send it again', { cause });
   }
 }
 

@@ -1,12 +1,15 @@
-import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { PackError } from '../../pack/error.ts';
 import { MemoryOperations } from '../testing/operations.ts';
 import { ask, memoryLogger } from '../testing/requests.ts';
 import { type Api, startApi } from './server.ts';
+import { prepareUploads } from './upload.ts';
 
 const MOST = 300_000;
 let directory: string;
@@ -137,5 +140,72 @@ describe('a pack', () => {
     expect((await send(Buffer.from('c'))).status).toBe(429);
     gate.resolve();
     expect((await Promise.all(first)).map(({ status }) => status)).toEqual([200, 200]);
+  });
+});
+
+describe('memory and files of packs', () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const LARGE = 24 * 2 ** 20;
+  const held = (): number => {
+    collect();
+    return process.memoryUsage().arrayBuffers;
+  };
+
+  it.each<[string, () => void, number, number]>([
+    ['that are used', () => undefined, LARGE, 200],
+    [
+      'that are refused',
+      () => {
+        operations.onInstall = async () => {
+          throw new PackError('unsigned', 'nobody signed it');
+        };
+      },
+      LARGE,
+      422,
+    ],
+    ['that are too large', () => undefined, LARGE + 1, 413],
+  ])('%s are given back', async (_which, prepare, size, status) => {
+    await api.close();
+    const { logger } = memoryLogger();
+    const unix = { path: socketPath, mode: 0o600 };
+    api = await startApi(operations, { unix, limits: { packBytes: LARGE }, logger, uploads });
+    prepare();
+    const body = Buffer.alloc(size, 'x');
+    await send(Buffer.from('warm'));
+    const before = held();
+    for (let n = 0; n < 4; n++) {
+      expect((await send(body)).status).toBe(status);
+      operations.installed.length = 0;
+    }
+    expect(await readdir(uploads)).toEqual([]);
+    await expect.poll(() => held() - before).toBeLessThan(4 * 2 ** 20);
+  });
+
+  it('that break off are given back, and are no fault of the daemon', async () => {
+    await api.close();
+    const { logger, lines } = memoryLogger();
+    const unix = { path: socketPath, mode: 0o600 };
+    api = await startApi(operations, { unix, limits: { packBytes: LARGE }, logger, uploads });
+    const headers = { 'content-type': 'application/octet-stream', 'content-length': String(LARGE) };
+    const before = held();
+    for (let n = 0; n < 4; n++) {
+      const outgoing = request({ socketPath, method: 'POST', path: '/v1/packs', headers, agent: false });
+      outgoing.on('error', () => undefined);
+      await new Promise((resolve) => outgoing.write(Buffer.alloc(LARGE - 1), resolve));
+      outgoing.destroy();
+      await expect.poll(() => readdir(uploads)).toEqual([]);
+    }
+    await expect.poll(() => held() - before).toBeLessThan(4 * 2 ** 20);
+    expect(lines.filter(({ message }) => message === 'api request failed')).toEqual([]);
+  });
+
+  it('of a process that was killed are gone at the next start', async () => {
+    const place = join(directory, 'uploads');
+    await mkdir(join(place, 'lazaret-upload-x'), { recursive: true });
+    await writeFile(join(place, 'lazaret-upload-x', 'pack.tar.zst'), 'half');
+    expect(await prepareUploads(place)).toBe(place);
+    expect(await readdir(place)).toEqual([]);
+    expect((await stat(place)).mode & 0o777).toBe(0o700);
   });
 });
