@@ -33,15 +33,19 @@ export function renderReport(report: ScanReport, style: ReportStyle): string {
   return lines.join('\n');
 }
 
-/** Whether something was left without a verdict. */
-export const isIncomplete = ({ scan, problems }: ScanReport): boolean =>
-  scan.state !== 'finished' || problems.length > 0 || unscannedCount(scan.summary?.unscanned) > 0;
+/** Whether something was left without a verdict, or an action failed. */
+export const isIncomplete = (report: ScanReport): boolean => gaps(report).length > 0;
 
-/** What an incomplete scan lacks. */
-const gap = ({ scan }: ScanReport): string =>
-  scan.state === 'finished' && unscannedCount(scan.summary?.unscanned) === 0
-    ? 'not all signatures are there and up to date'
-    : 'not everything was scanned';
+/** What a scan lacks, in words. */
+function gaps({ scan, problems, findings }: ScanReport): string[] {
+  const unscanned = scan.state !== 'finished' || unscannedCount(scan.summary?.unscanned) > 0;
+  const failed = findings.filter(({ response }) => response === 'failed').length;
+  return [
+    unscanned ? 'not everything was scanned' : '',
+    !unscanned && problems.length > 0 ? 'not all signatures are there and up to date' : '',
+    failed > 0 ? `what should be done about ${formatNumber(failed, 'finding')} failed` : '',
+  ].filter(Boolean);
+}
 
 const unscannedCount = (reasons: Readonly<Record<string, number>> = {}): number =>
   Object.values(reasons).reduce((sum, count) => sum + count, 0);
@@ -136,16 +140,16 @@ export function problemLines({ problems }: ScanReport, paint: Paint): string[] {
 
 function conclusion(report: ScanReport, { paint }: ReportStyle): string[] {
   const found = report.findings.length;
-  const incomplete = isIncomplete(report);
+  const gap = gaps(report).join('; ');
   if (found === 0) {
-    return [incomplete ? paint('warning', `nothing found, but ${gap(report)}`) : paint('good', 'clean')];
+    return [gap ? paint('warning', `nothing found, but ${gap}`) : paint('good', 'clean')];
   }
   const malicious = report.findings.filter(({ judgement }) => judgement === 'malicious').length;
   const kinds = [
     malicious > 0 ? `${malicious} malicious` : '',
     found > malicious ? `${found - malicious} suspicious` : '',
   ].filter(Boolean);
-  const text = `${kinds.join(', ')}${incomplete ? `; ${gap(report)}` : ''}`;
+  const text = `${kinds.join(', ')}${gap ? `; ${gap}` : ''}`;
   return [paint('bad', text)];
 }
 
