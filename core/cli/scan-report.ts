@@ -1,5 +1,6 @@
 /** A scan's result for people. */
 
+import { otherNames } from '../events/other-names.ts';
 import type { ScanReport, Unscanned } from '../scan/report.ts';
 import type { FindingRecord, ScanSummary } from '../store/records.ts';
 import { formatBytes, formatCount, formatDuration, formatNumber } from './format.ts';
@@ -23,7 +24,7 @@ export interface ReportStyle {
 /** Lines, each ended by a newline. */
 export function renderReport(report: ScanReport, style: ReportStyle): string {
   const sections = [
-    [...totals(report, style), ...suspension(report, style)],
+    [...totals(report, style), ...followedLines(report, style.paint), ...suspension(report, style)],
     findings(report, style),
     unscanned(report, style),
     problemLines(report, style.paint),
@@ -64,6 +65,13 @@ function totals({ vm, scan }: ScanReport, { paint }: ReportStyle): string[] {
   return [`${name}: ${what} in ${formatDuration(elapsed)}${rate}`];
 }
 
+/** Roots that were links: where was looked in their stead. */
+export const followedLines = ({ followed = [] }: ScanReport, paint: Paint): string[] =>
+  followed.map(
+    ({ path, target }) =>
+      `${paint('faint', 'looked in')}  ${harmless(target)}: ${harmless(path)} -> ${harmless(target)}`,
+  );
+
 function suspension({ vm: { name, suspended } }: ScanReport, { paint }: ReportStyle): string[] {
   if (!suspended) return [];
   const until = `nothing is done to it until it is enrolled again (lazaret enrol ${harmless(name)})`;
@@ -86,6 +94,7 @@ function findings(report: ScanReport, style: ReportStyle): string[] {
     `${paint(judgementShade(finding), finding.judgement)}  ${shorten(subjectText(finding.subject), width - finding.judgement.length - 2)}`,
     `  found by ${shorten(detectionsText(finding), width - 11)}`,
     `  ${style.dryRun ? plannedText(report, finding) : responseText(finding, paint)}`,
+    ...namesLines(finding, paint),
   ]);
 }
 
@@ -100,6 +109,12 @@ const RESPONSE_SHADES: Readonly<Record<FindingRecord['response'], Shade>> = {
 function responseText({ response, reason }: FindingRecord, paint: Paint): string {
   const because = reason ? `: ${harmless(reason)}` : '';
   return paint(RESPONSE_SHADES[response], response) + because;
+}
+
+/** A name that was not found keeps the content in the guest, whatever was done about those that were. */
+function namesLines(finding: FindingRecord, paint: Paint): string[] {
+  const text = otherNames(finding);
+  return text === undefined ? [] : [`  ${paint('warning', 'hard links')}: ${text}`];
 }
 
 /** What would be done about a finding, and what would not and why. */

@@ -13,6 +13,7 @@ import {
   resourceObject,
   shown,
 } from './objects.ts';
+import { otherNames } from './other-names.ts';
 import type { OcsfEvent } from './sink.ts';
 
 const CATEGORY: Enumerated = [2, 'Findings'];
@@ -53,6 +54,7 @@ export function detectionFinding(finding: FindingRecord, vm: VmRecord): OcsfEven
   const { severity, confidence } = JUDGEMENTS[judgement];
   const { action, disposition, status } = RESPONSES[finding.response];
   const title = titleOf(finding);
+  const detail = [reason, otherNames(finding)].filter((one) => one !== undefined).join('; ');
   return eventOf(
     {
       category: CATEGORY,
@@ -74,7 +76,7 @@ export function detectionFinding(finding: FindingRecord, vm: VmRecord): OcsfEven
       ...enumerated('action', action),
       ...enumerated('disposition', disposition),
       ...enumerated('status', status),
-      ...(reason !== undefined && { status_detail: displayText(reason) }),
+      ...(detail !== '' && { status_detail: displayText(detail) }),
       is_alert: judgement === 'malicious',
     },
   );
@@ -117,6 +119,9 @@ function evidence({ subject, detections }: FindingRecord): OcsfObject {
     ...(source !== undefined && { source: displayText(source) }),
   }));
   return subject.kind === 'file'
-    ? { file: fileObject(subject.path, subject), data: { detections: data } }
+    ? {
+        file: fileObject(subject.path, subject),
+        data: { detections: data, ...(subject.names && { names: subject.names }) },
+      }
     : { process: processObject(subject), data: { detections: data } };
 }

@@ -38,10 +38,17 @@ export interface Unscanned {
   readonly detail?: string;
 }
 
+/** A root that is a link, or lies behind one, and where the scan looked therefore. Escaped for display. */
+export interface FollowedRoot {
+  readonly path: string;
+  readonly target: string;
+}
+
 export interface ScanReport {
   readonly vm: VmRecord;
   readonly scan: ScanRecord;
   readonly findings: readonly FindingRecord[];
+  readonly followed?: readonly FollowedRoot[];
   /** The first 1,000; the summary of `scan` counts all. */
   readonly unscanned: readonly Unscanned[];
   /** Signatures that were left out. */

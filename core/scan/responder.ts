@@ -12,7 +12,7 @@ import { InstructionError } from '../error.ts';
 import { detectionFinding, remediation as remediationEvent } from '../events/ocsf.ts';
 import type { EventSink } from '../events/sink.ts';
 import type { FindingStore } from '../store/findings.ts';
-import type { FindingRecord } from '../store/records.ts';
+import type { FileNames, FindingRecord } from '../store/records.ts';
 import type { Found } from './findings.ts';
 import type { InventoryPolicy } from './inventory.ts';
 import { ResponseLog } from './response.ts';
@@ -69,6 +69,17 @@ export class Responder {
         .filter(({ finding }) => finding === record.id)
         .map(({ reason }) => reason);
       await this.carryOut(record.id, steps, reasons, content, signal);
+    }
+  }
+
+  /** Says of each finding how many names its file has and how many were found; a name that was not is told at once. */
+  async tellNames(counted: Iterable<readonly [finding: string, names: FileNames]>): Promise<void> {
+    for (const [id, names] of counted) {
+      const finding = this.findings.get(id);
+      if (finding?.subject.kind !== 'file') continue;
+      const kept = this.parts.findings.upsert({ ...finding, subject: { ...finding.subject, names } });
+      this.findings.set(id, kept);
+      await this.parts.events.emit(detectionFinding(kept, this.guest.vm));
     }
   }
 

@@ -5,6 +5,7 @@ import type { Detection, NamedDetector } from './detect.ts';
 import type { Circumstances } from './findings.ts';
 import type { InventoryPolicy } from './inventory.ts';
 import type { Known } from './known.ts';
+import type { Names } from './names.ts';
 import type { ScanProgress } from './report.ts';
 import type { Answerable, Responder } from './responder.ts';
 import type { Intake } from './spool.ts';
@@ -37,6 +38,7 @@ export interface ScanContext extends Omit<ScanParts, 'known'> {
   /** What was found in files that are still there, by inode: processes run them. */
   readonly guilty: Map<string, readonly AttributedDetection[]>;
   readonly starters: Starters;
+  readonly names: Names;
   /** Fetches what each batch asks for and gives it with its verdicts, as they come. */
   fetchAndJudge<Item extends ContentItem>(
     batches: AsyncIterable<Item[]>,

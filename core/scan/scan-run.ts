@@ -137,12 +137,14 @@ export class ScanRun {
 
   private report(
     scan: ScanRecord,
-    { unscanned }: Tally,
+    { unscanned, followedRoots }: Tally,
     { findings, steps, withheld }: Responder,
     problems: ScanReport['problems'],
   ): ScanReport {
     const { vm } = this.guest;
-    return { vm, scan, findings: [...findings.values()], unscanned, problems, plan: { steps, withheld } };
+    const followed = followedRoots.length > 0 && { followed: followedRoots };
+    const plan = { steps, withheld };
+    return { vm, scan, findings: [...findings.values()], ...followed, unscanned, problems, plan };
   }
 }
 

@@ -10,6 +10,7 @@ import { Detection, type NamedDetector } from './detect.ts';
 import { fetchContents } from './fetch.ts';
 import { FileScan } from './file-scan.ts';
 import { parallel } from './flow.ts';
+import { Names } from './names.ts';
 import { ProcessScan } from './process-scan.ts';
 import type { ScanContext, ScanParts, ScanPolicy } from './scan-context.ts';
 import { Starters } from './starters.ts';
@@ -20,6 +21,8 @@ const REQUESTS_AT_ONCE = 2;
 export class GuestScan {
   private readonly files: FileScan;
   private readonly processes: ProcessScan;
+  private readonly responder: ScanParts['responder'];
+  private readonly names = new Names();
   /** Aborted when the scan ends, however it ends: what works ahead then gives up. */
   private readonly ended = new AbortController();
 
@@ -34,9 +37,10 @@ export class GuestScan {
     const judge = new ContentJudge({ detection, keys, ...knowledge }, widthOf(detectors), spool.largest);
     const digests = detectors.flatMap(({ detector }) => detector.digests ?? []);
     const fetchPolicy = { maxFileBytes: policy.maxFileBytes, digests };
+    const { names } = this;
     const context: ScanContext = {
       ...parts,
-      ...{ guest, policy, detection, guilty: new Map(), starters: new Starters() },
+      ...{ guest, policy, detection, guilty: new Map(), starters: new Starters(), names },
       fetchAndJudge: (batches, signal) => {
         const fetched = parallel(batches, REQUESTS_AT_ONCE, (batch) =>
           fetchContents(guest.session, batch, spool, fetchPolicy, signal),
@@ -50,6 +54,7 @@ export class GuestScan {
         onProgress(tally.snapshot(phase));
       },
     };
+    this.responder = parts.responder;
     this.files = new FileScan(context, { ...knowledge, keys, judge, digests });
     this.processes = new ProcessScan(context);
   }
@@ -61,6 +66,7 @@ export class GuestScan {
       await this.files.run(either);
       await this.processes.run(either);
       await this.files.answerStarters(either);
+      await this.responder.tellNames(this.names.counted());
     } finally {
       this.ended.abort();
     }

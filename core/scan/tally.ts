@@ -1,5 +1,5 @@
 import type { ScanSummary } from '../store/records.ts';
-import type { ScanProgress, Unscanned } from './report.ts';
+import type { FollowedRoot, ScanProgress, Unscanned } from './report.ts';
 import type { Unfinished, Verdict } from './verdict.ts';
 
 /** How many unscanned subjects a report names; the summary counts all. */
@@ -8,6 +8,8 @@ const NAMED = 1_000;
 /** Counts what a scan has seen and done. */
 export class Tally {
   readonly unscanned: Unscanned[] = [];
+  /** By where the root was said to be. */
+  private readonly roots = new Map<string, FollowedRoot>();
   private readonly reasons = new Map<string, number>();
   private progress = { filesListed: 0, bytesListed: 0, filesDone: 0, bytesDone: 0 };
   private known = { unchanged: 0, claimed: 0 };
@@ -19,6 +21,14 @@ export class Tally {
   listed(files: number, bytes: number): void {
     this.progress.filesListed += files;
     this.progress.bytesListed += bytes;
+  }
+
+  followed(root: FollowedRoot): void {
+    this.roots.set(root.path, root);
+  }
+
+  get followedRoots(): FollowedRoot[] {
+    return [...this.roots.values()];
   }
 
   listingEnded(): void {

@@ -8,7 +8,13 @@ import { type FindingRecord, RESPONSES } from './records.ts';
 import { jsonColumn, readRow, timeColumn } from './rows.ts';
 
 const SubjectColumn = z.discriminatedUnion('kind', [
-  z.object({ kind: z.literal('file'), path: wireBytes, sha256, size: z.int().min(0) }),
+  z.object({
+    kind: z.literal('file'),
+    path: wireBytes,
+    sha256,
+    size: z.int().min(0),
+    names: z.object({ all: z.int().min(0), found: z.int().min(0).exactOptional() }).exactOptional(),
+  }),
   z.object({
     kind: z.literal('process'),
     pid: z.int(),

@@ -96,12 +96,20 @@ export interface ScanSummary {
   readonly unscanned: Readonly<Record<string, number>>;
 }
 
+/** Of an inode that has several. `found`: those that the scan met; absent while it runs, or where it lost count. */
+export interface FileNames {
+  readonly all: number;
+  readonly found?: number;
+}
+
 export type FindingSubject =
   | {
       readonly kind: 'file';
       readonly path: WireBytes;
       readonly sha256: string;
       readonly size: number;
+      /** Absent where this is its only name. */
+      readonly names?: FileNames;
     }
   | {
       readonly kind: 'process';
