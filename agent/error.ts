@@ -1,4 +1,4 @@
-import { CodedError, type OutcomeCode, type Refusal } from '../protocol/index.ts';
+import { CodedError, type Obstacle, type OutcomeCode, type Refusal } from '../protocol/index.ts';
 
 export type StartErrorCode = 'usage' | 'bad-config' | 'no-root' | 'no-state' | 'no-port' | 'no-socket';
 
@@ -12,14 +12,20 @@ export class RefusedError extends CodedError<Refusal['code']> {}
 export class OutcomeError extends CodedError<Exclude<OutcomeCode, 'done'>> {
   /** Where a file was put back whose own name was taken meanwhile. */
   readonly putBackAs?: Buffer;
+  /** What was in the way. */
+  readonly obstacle?: Obstacle;
 
   constructor(
     code: Exclude<OutcomeCode, 'done'>,
     message: string,
-    options?: ErrorOptions & { readonly putBackAs?: Buffer },
+    options?: ErrorOptions & {
+      readonly putBackAs?: Buffer | undefined;
+      readonly obstacle?: Obstacle | undefined;
+    },
   ) {
     super(code, message, options);
     if (options?.putBackAs) this.putBackAs = options.putBackAs;
+    if (options?.obstacle) this.obstacle = options.obstacle;
   }
 }
 

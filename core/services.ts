@@ -1,3 +1,4 @@
+import type { GuestPath } from '../protocol/index.ts';
 import type { Logger, SignatureProblem } from './api/index.ts';
 import type { Domain } from './channel/session.ts';
 import type { LiveSettings, Settings } from './config/index.ts';
@@ -20,8 +21,8 @@ import type { VmStore } from './store/vms.ts';
 export interface Services {
   readonly scanner: { scan(request: ScanRequest, hooks: ScanHooks): Promise<ScanReport> };
   readonly quarantine: {
-    /** Puts a contained file back into its guest as it was. */
-    restore(id: string, signal: AbortSignal): Promise<unknown>;
+    /** Puts a contained file back into its guest as it was, where it was or at `to`. */
+    restore(id: string, signal: AbortSignal, to?: GuestPath): Promise<unknown>;
     /** Removes a contained file from the vault for good. */
     purge(id: string): Promise<void>;
   };

@@ -161,6 +161,8 @@ export const InventoryRequest = z.object({
   maxEntries: size,
   maxDepth: uint32,
   maxSeconds: uint32,
+  /** Links on the way to a root are followed, and a line says so. Below a root none ever is. */
+  followRoots: z.boolean().optional(),
 });
 export type InventoryRequest = z.output<typeof InventoryRequest>;
 
@@ -193,6 +195,8 @@ export const InventoryLine = z.discriminatedUnion('type', [
     dev: uint64,
     files: z.array(FileEntry).max(LIMITS.inventoryLineEntries),
   }),
+  /** With `followRoots`: that a root leads elsewhere by links, where the listing of it goes on. */
+  z.object({ type: z.literal('root'), path: wireBytes, target: wireBytes }),
   /** A directory or entry that could not be listed. */
   z.object({ type: z.literal('fault'), path: wireBytes, fault: z.enum(inventoryFaults), detail: label }),
   /** Lines of directories that are among the known ones, by their digests alone. */

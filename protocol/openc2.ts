@@ -31,6 +31,10 @@ export type ProcessTarget = z.output<typeof ProcessTarget>;
 
 /** Names of extended attributes are bytes too, of which the kernel takes 255. */
 const attributeName: z.ZodType<WireBytes> = z.union([label, z.strictObject({ b64: z.base64().max(512) })]);
+/** Attributes (chattr(1)) that keep even root from changing or removing a file. */
+export const FILE_FLAGS = ['immutable', 'append-only'] as const;
+export const FileFlag = z.enum(FILE_FLAGS);
+export type FileFlag = z.output<typeof FileFlag>;
 
 /** How a file was, apart from its content; what containment returns and restoring takes. */
 export const FileState = z.object({
@@ -40,6 +44,8 @@ export const FileState = z.object({
   atime: fileTime,
   mtime: fileTime,
   xattrs: z.array(z.object({ name: attributeName, value: z.base64().max(131_072) })).max(128),
+  /** Absent when it had none. */
+  flags: z.array(FileFlag).max(FILE_FLAGS.length).optional(),
 });
 export type FileState = z.output<typeof FileState>;
 
@@ -191,9 +197,30 @@ export const STATUS_OF: Readonly<Record<OutcomeCode, number>> = {
   interrupted: 500,
 };
 
+/** What was in the way of an action, where the guest's kernel said so. `code` says what became of the action. */
+export const OBSTACLES = [
+  /** The file or its directory has an attribute that the agent may not clear. */
+  'immutable',
+  /** The file system is mounted read-only. */
+  'read-only',
+  'no-space',
+  'quota',
+  'busy',
+  'not-permitted',
+  'io-error',
+  'name-too-long',
+  /** Of the directory that the file stands in, or is to stand in: */
+  'parent-gone',
+  'parent-link',
+  'parent-no-directory',
+] as const;
+export type Obstacle = (typeof OBSTACLES)[number];
+
 export const Outcome = z.object({
   code: z.enum(outcomeCodes),
   detail: z.string().max(1024).optional(),
+  /** One that this host has no word for is as good as none: the code still stands. */
+  obstacle: z.enum(OBSTACLES).optional().catch(undefined),
   /** Of contain:file: how the file was. */
   state: FileState.optional(),
   /** Where a file that proved to be another one was put back, when its own name was taken meanwhile. */

@@ -17,7 +17,9 @@ import { errnoOf } from '../linux/error.ts';
 import type { Root } from '../linux/root.ts';
 import type { Accepted } from '../session/session.ts';
 import { containFile, deleteFile, undoEviction } from './evict.ts';
-import type { Intent, Journal } from './journal.ts';
+import type { Intent, Journal, Unfinished } from './journal.ts';
+import { Debts } from './lifted-flags.ts';
+import { obstacleOf } from './obstacle.ts';
 import type { Protection } from './protection.ts';
 import { restoreFile } from './restore.ts';
 import { stopProcess } from './stop.ts';
@@ -66,9 +68,10 @@ export class Actor {
   /** Brings what the last run of the agent left unfinished to an end. To be called before any session. */
   async reconcile(): Promise<void> {
     const { journal, log } = this.options;
-    for (const { intent, outcome } of journal.unfinished()) {
+    for (const unfinished of journal.unfinished()) {
+      const { intent, outcome } = unfinished;
       log(`command ${intent.id} (${intent.name}) was not finished: tidying up`);
-      const detail = await this.tidy(intent, outcome);
+      const detail = await this.tidy(unfinished);
       if (!outcome) journal.settle(intent.id, { code: 'interrupted', ...(detail && { detail }) });
       journal.finish(intent.id);
     }
@@ -107,6 +110,7 @@ export class Actor {
       workplace: intent.workplace ?? '',
       workplaces: this.workplaces,
       staged: (hash) => staged.find(hash),
+      owe: (owed) => this.options.journal.owe(intent.id, owed),
     };
     const effect = await run(sealed.instruction, work);
     if (intent.content) staged.drop(intent.content);
@@ -123,26 +127,47 @@ export class Actor {
   }
 
   /** Says what it could not do; undefined when all is as it was. */
-  private async tidy(intent: Intent, outcome: Outcome | undefined): Promise<string | undefined> {
+  private async tidy({ intent, outcome, owed }: Unfinished): Promise<string | undefined> {
     if (intent.path === undefined || intent.workplace === undefined) return undefined;
     try {
       const path = GuestPath.of(intent.path);
       const parent = this.options.root.openParent(path);
       try {
-        const workplace = Workplace.open(parent, path.name, intent.workplace);
-        if (outcome) workplace.discardFile();
-        else await undo(intent, workplace);
-        workplace.remove();
+        using debts = new Debts(owed, { parent, name: path.name, workplace: intent.workplace });
+        let lost: string[] = [];
+        try {
+          await tidyWorkplace(intent, outcome, parent, path.name);
+        } finally {
+          lost = debts.settle();
+        }
+        // What was removed for good needs nothing back.
+        return outcome || lost.length === 0 ? undefined : lost.join('; ');
       } finally {
         closeSync(parent);
       }
-      return undefined;
     } catch (error) {
-      // No workplace: it was not made yet, or had been removed already.
+      // The directory itself is gone, with all that was in it.
       if (errnoOf(error) === 'ENOENT') return undefined;
       this.options.log(`command ${intent.id}: ${messageOf(error)}`);
       return messageOf(error).slice(0, LONGEST_DETAIL);
     }
+  }
+}
+
+async function tidyWorkplace(
+  intent: Intent,
+  outcome: Outcome | undefined,
+  parent: number,
+  name: Buffer,
+): Promise<void> {
+  try {
+    const workplace = Workplace.open(parent, name, intent.workplace ?? '');
+    if (outcome) workplace.discardFile();
+    else await undo(intent, workplace);
+    workplace.remove();
+  } catch (error) {
+    // No workplace: it was not made yet, or had been removed already.
+    if (errnoOf(error) !== 'ENOENT') throw error;
   }
 }
 
@@ -180,13 +205,14 @@ function intentOf(id: string, { name, target }: Instruction): Intent {
 }
 
 function failure(error: unknown): Effect {
-  const detail = messageOf(error).slice(0, LONGEST_DETAIL);
+  const obstacle = obstacleOf(error);
+  const told = { detail: messageOf(error).slice(0, LONGEST_DETAIL), ...(obstacle && { obstacle }) };
   if (error instanceof OutcomeError) {
     const { code, putBackAs } = error;
-    return { outcome: { code, detail, ...(putBackAs && { putBackAs: encodeBytes(putBackAs) }) } };
+    return { outcome: { code, ...told, ...(putBackAs && { putBackAs: encodeBytes(putBackAs) }) } };
   }
-  if (error instanceof ProtocolError) return { outcome: { code: 'malformed', detail } };
+  if (error instanceof ProtocolError) return { outcome: { code: 'malformed', ...told } };
   const errno = errnoOf(error);
   const isGone = errno === 'ENOENT' || errno === 'ENOTDIR' || errno === 'ESRCH';
-  return { outcome: { code: isGone ? 'vanished' : 'failed', detail } };
+  return { outcome: { code: isGone ? 'vanished' : 'failed', ...told } };
 }

@@ -4,20 +4,23 @@
  * swap the file in between (THREATS: measured, it takes the wrong one).
  */
 import { closeSync } from 'node:fs';
-import { type FileTarget, GuestPath, type Outcome } from '../../protocol/index.ts';
-import { OutcomeError } from '../error.ts';
+import { type FileFlag, type FileTarget, GuestPath, type Outcome } from '../../protocol/index.ts';
+import { messageOf, OutcomeError } from '../error.ts';
 import { errnoOf } from '../linux/error.ts';
 import type { OpenedFile } from '../linux/root.ts';
 import { digest } from './digest.ts';
 import { readState } from './file-state.ts';
+import { liftFlags, returnFlags } from './lifted-flags.ts';
+import { obstacleOf } from './obstacle.ts';
 import { requireTellable } from './tellable.ts';
 import { type Effect, inWorkplace, type Work } from './work.ts';
 import type { Workplace } from './workplace.ts';
 
 /** By then the host has the content in its vault; the outcome tells how the file was besides. */
 export function containFile(target: FileTarget, work: Work): Promise<Effect> {
-  return evict(target, work, (file) => {
-    const { state, lacks } = readState(file);
+  return evict(target, work, (file, flags) => {
+    const { state: read, lacks } = readState(file);
+    const state = { ...read, ...(flags.length > 0 && { flags: [...flags] }) };
     return requireTellable('contain:file', { code: 'done', state, ...(lacks && { detail: lacks }) });
   });
 }
@@ -26,29 +29,83 @@ export function deleteFile(target: FileTarget, work: Work): Promise<Effect> {
   return evict(target, work, () => ({ code: 'done' }));
 }
 
-async function evict(
+/** The outcome when it is taken, told of the file and the flags that it had. */
+type Describe = (file: OpenedFile, flags: readonly FileFlag[]) => Outcome;
+
+async function evict(target: FileTarget, work: Work, describe: Describe): Promise<Effect> {
+  const { descriptor } = openTarget(target, work);
+  let lifted: readonly FileFlag[] = [];
+  const leave = (): void => {
+    try {
+      // Where the file stays, also by another name, it is as it was.
+      returnFlags(descriptor, lifted);
+    } finally {
+      closeSync(descriptor);
+    }
+  };
+  try {
+    const { outcome, finish } = await inWorkplace(
+      target.path,
+      work,
+      async (workplace) => {
+        lifted = liftFlags('file', descriptor, work.owe);
+        return take(workplace, target, work, (file) => describe(file, lifted));
+      },
+      { liftsFlags: true },
+    );
+    return {
+      outcome,
+      finish: () => {
+        finish?.();
+        leave();
+      },
+    };
+  } catch (error) {
+    throw endedBy(error, leave);
+  }
+}
+
+async function take(
+  workplace: Workplace,
   target: FileTarget,
   work: Work,
   describe: (file: OpenedFile) => Outcome,
 ): Promise<Effect> {
-  checkBefore(target, work);
-  return inWorkplace(target.path, work, async (workplace) => {
-    workplace.take();
-    try {
-      const outcome = await examine(workplace, target, work, describe);
-      return { outcome, finish: () => workplace.discardFile() };
-    } catch (error) {
-      throw putBack(workplace, error);
-    }
-  });
+  workplace.take();
+  try {
+    const outcome = await examine(workplace, target, work, describe);
+    return { outcome, finish: () => workplace.discardFile() };
+  } catch (error) {
+    throw putBack(workplace, error);
+  }
 }
 
-/** A file that has plainly changed is left where it is. This decides nothing that is decided later. */
-function checkBefore(target: FileTarget, work: Work): void {
+/** The error to end with; it says so when the flags could not be put back. */
+function endedBy(error: unknown, leave: () => void): unknown {
+  try {
+    leave();
+    return error;
+  } catch (cause) {
+    const message = `${messageOf(error)}; its attributes could not be put back: ${messageOf(cause)}`;
+    return new OutcomeError('failed', message, { cause: error, obstacle: obstacleOf(error) });
+  }
+}
+
+/**
+ * A file that has plainly changed is left where it is. This decides nothing that is decided later, but whose
+ * attributes are lifted: never those of another file, nor of one of the agent's own.
+ */
+function openTarget(target: FileTarget, work: Work): OpenedFile {
   const file = work.root.openRegular(GuestPath.of(target.path));
   if (!file) throw new OutcomeError('changed', 'it is no regular file any more');
-  closeSync(file.descriptor);
-  checkIdentity(file, target);
+  try {
+    work.protection.checkFile(file.status);
+    checkIdentity(file, target);
+    return file;
+  } catch (error) {
+    closeSync(file.descriptor);
+    throw error;
+  }
 }
 
 async function examine(
@@ -81,8 +138,8 @@ export function putBack(workplace: Workplace, error: unknown): unknown {
   const putBackAs = workplace.putBack();
   if (!putBackAs) return error;
   const isCoded = error instanceof OutcomeError;
-  const message = error instanceof Error ? error.message : String(error);
-  return new OutcomeError(isCoded ? error.code : 'failed', message, { cause: error, putBackAs });
+  const code = isCoded ? error.code : 'failed';
+  return new OutcomeError(code, messageOf(error), { cause: error, putBackAs, obstacle: obstacleOf(error) });
 }
 
 /** After an agent that died: what was taken and not yet judged goes back. */

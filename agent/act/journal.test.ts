@@ -20,7 +20,10 @@ describe('journal', () => {
     const next = new Journal(state.path);
     expect(next.outcomeOf(done.id)).toEqual({ code: 'done' });
     expect(next.outcomeOf(randomUUID())).toBeUndefined();
-    expect(next.unfinished()).toEqual([{ intent: settled, outcome: { code: 'done' } }, { intent: begun }]);
+    expect(next.unfinished()).toEqual([
+      { intent: settled, owed: [], outcome: { code: 'done' } },
+      { intent: begun, owed: [] },
+    ]);
   });
 
   it('takes a line that was cut off for one that was not written', () => {
@@ -30,9 +33,9 @@ describe('journal', () => {
     journal.begin(intent);
     const directory = join(state.path, 'commands');
     appendFileSync(join(directory, readdirSync(directory)[0] ?? ''), '{"code":"do');
-    expect(new Journal(state.path).unfinished()).toEqual([{ intent }]);
+    expect(new Journal(state.path).unfinished()).toEqual([{ intent, owed: [] }]);
     writeFileSync(join(directory, `000000000009-${randomUUID()}.begun`), '{"id":');
-    expect(new Journal(state.path).unfinished()).toEqual([{ intent }]);
+    expect(new Journal(state.path).unfinished()).toEqual([{ intent, owed: [] }]);
   });
 
   it.each(['{"code":"done","state":{"mode":"?"}}', '{"code":"no such code"}', 'nonsense'])(
@@ -63,7 +66,7 @@ describe('journal', () => {
     }
     const known = intents.map(({ id }) => journal.outcomeOf(id)?.code);
     expect(known).toEqual([undefined, undefined, undefined, undefined, 'done', 'done']);
-    expect(new Journal(state.path, 3).unfinished()).toEqual([{ intent: intents[0] }]);
+    expect(new Journal(state.path, 3).unfinished()).toEqual([{ intent: intents[0], owed: [] }]);
   });
 });
 

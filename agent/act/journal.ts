@@ -3,7 +3,7 @@
  * done, and the outcome, durable before anything is beyond undoing. A repeated command gets its first outcome,
  * also after a restart; one that was begun and has no outcome is found at the next start.
  *
- *   commands/NUMBER-ID.begun   a line of Intent, then perhaps a line of Outcome
+ *   commands/NUMBER-ID.begun   a line of Intent, lines of OwedFlags as attributes are lifted, perhaps a line of Outcome
  *   commands/NUMBER-ID.done    both lines, and nothing is left to do
  *
  * NUMBER counts up, so that the oldest are known by name and dropped when there are too many.
@@ -23,6 +23,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { ACTING, Outcome, wireBytes } from '../../protocol/index.ts';
 import { syncDirectory } from '../state.ts';
+import { OwedFlags } from './lifted-flags.ts';
 
 export const MOST_COMMANDS = 10_000;
 
@@ -42,7 +43,11 @@ export interface Unfinished {
   readonly intent: Intent;
   /** Present when only tidying up was left. */
   readonly outcome?: Outcome;
+  /** Attributes that were lifted, or that a new file is to have. They may be in place already. */
+  readonly owed: readonly OwedFlags[];
 }
+
+const Owing = z.strictObject({ owed: OwedFlags });
 
 /** What is told of a command whose outcome stands here and cannot be read: it was carried out, and not again. */
 const UNREADABLE: Outcome = { code: 'interrupted', detail: 'what it came to cannot be read any more' };
@@ -94,6 +99,11 @@ export class Journal {
     this.dropOldest();
   }
 
+  /** Attributes are about to be lifted. */
+  owe(id: string, owed: OwedFlags): void {
+    this.append(`${this.nameOf(id)}.begun`, { owed });
+  }
+
   /** From here on this is the outcome, whatever happens. */
   settle(id: string, outcome: Outcome): void {
     this.append(`${this.nameOf(id)}.begun`, outcome);
@@ -128,7 +138,8 @@ export class Journal {
   private append(file: string, line: unknown): void {
     const descriptor = openSync(join(this.directory, file), 'a', 0o600);
     try {
-      appendFileSync(descriptor, `${JSON.stringify(line)}\n`);
+      // What was being written when an agent died must not swallow this line.
+      appendFileSync(descriptor, `\n${JSON.stringify(line)}\n`);
       fsyncSync(descriptor);
     } finally {
       closeSync(descriptor);
@@ -139,11 +150,14 @@ export class Journal {
     const ending = this.begun.has(id) ? 'begun' : 'done';
     const text = readFileSync(join(this.directory, `${this.nameOf(id)}.${ending}`), 'utf8');
     // A line without its newline was being written when the agent died.
-    const [intentLine, outcomeLine] = text.split('\n').slice(0, -1);
+    const [intentLine, ...lines] = text.split('\n').slice(0, -1).flatMap(whole);
     if (intentLine === undefined) return undefined;
-    const intent = Intent.parse(JSON.parse(intentLine));
-    if (outcomeLine === undefined) return { intent };
-    return { intent, outcome: readOutcome(outcomeLine) };
+    const intent = Intent.parse(intentLine);
+    const owings = lines.map((line) => Owing.safeParse(line));
+    const owed = owings.flatMap(({ data }) => (data ? [data.owed] : []));
+    const outcomeLine = lines.findLast((_, index) => !owings[index]?.success);
+    if (outcomeLine === undefined && ending === 'begun') return { intent, owed };
+    return { intent, owed, outcome: Outcome.safeParse(outcomeLine).data ?? UNREADABLE };
   }
 
   private forget(id: string): void {
@@ -161,10 +175,11 @@ export class Journal {
   }
 }
 
-function readOutcome(line: string): Outcome {
+/** The line's value; none for one that was cut off, upon which nothing was done yet. */
+function whole(line: string): unknown[] {
   try {
-    return Outcome.parse(JSON.parse(line));
+    return line === '' ? [] : [JSON.parse(line)];
   } catch {
-    return UNREADABLE;
+    return [];
   }
 }

@@ -1,8 +1,10 @@
 /** What a command works with, and what its work amounts to. */
 import { closeSync } from 'node:fs';
-import { GuestPath, type Outcome, type WireBytes } from '../../protocol/index.ts';
+import { type FileFlag, GuestPath, type Outcome, type WireBytes } from '../../protocol/index.ts';
 import { messageOf, OutcomeError } from '../error.ts';
 import type { Root } from '../linux/root.ts';
+import { liftFlags, type Owe, returnFlags } from './lifted-flags.ts';
+import { obstacleOf, parentError } from './obstacle.ts';
 import type { Protection } from './protection.ts';
 import { Workplace } from './workplace.ts';
 
@@ -15,6 +17,8 @@ export interface Work {
   readonly workplaces: Set<string>;
   /** Where staged content lies; undefined when it was not staged. */
   staged(hash: string): string | undefined;
+  /** Writes down that attributes are cleared which are to be put back. */
+  readonly owe: Owe;
 }
 
 /** The outcome, which is made durable; then `finish` does what cannot be undone, and tidies up. */
@@ -23,23 +27,35 @@ export interface Effect {
   finish?(): void;
 }
 
+export interface Conduct {
+  /** A directory that is immutable or append-only is opened to change for as long as the work takes. */
+  readonly liftsFlags?: boolean;
+}
+
 /** Runs `act` in a workplace beside `path`. It is removed at once when `act` throws, else when the effect is finished. */
 export async function inWorkplace(
   path: WireBytes,
   work: Work,
   act: (workplace: Workplace) => Promise<Effect>,
+  { liftsFlags = false }: Conduct = {},
 ): Promise<Effect> {
   const target = GuestPath.of(path);
   if (target.name.length === 0) throw new OutcomeError('malformed', 'the path names a directory');
-  const parent = work.root.openParent(target);
+  const parent = openParent(target, work);
   let workplace: Workplace | undefined;
+  let lifted: readonly FileFlag[] = [];
   const leave = (): void => {
     if (workplace) work.workplaces.delete(workplace.identity);
-    workplace?.remove();
-    closeSync(parent);
+    try {
+      workplace?.remove();
+    } finally {
+      returnFlags(parent, lifted);
+      closeSync(parent);
+    }
   };
   try {
     work.protection.checkName(parent, target.name);
+    if (liftsFlags) lifted = liftFlags('parent', parent, work.owe);
     workplace = Workplace.make(parent, target.name, work.workplace);
     work.workplaces.add(workplace.identity);
     const { outcome, finish } = await act(workplace);
@@ -55,6 +71,14 @@ export async function inWorkplace(
   }
 }
 
+function openParent(target: GuestPath, { root }: Work): number {
+  try {
+    return root.openParent(target);
+  } catch (error) {
+    throw parentError(error);
+  }
+}
+
 /** The error to end with; another one when the workplace still holds what could not be put back. */
 function leaveAfter(error: unknown, leave: () => void, work: Work): unknown {
   try {
@@ -62,6 +86,6 @@ function leaveAfter(error: unknown, leave: () => void, work: Work): unknown {
     return error;
   } catch (cause) {
     const message = `${messageOf(error)}; what was taken lies in ${work.workplace} beside: ${messageOf(cause)}`;
-    return new OutcomeError('failed', message, { cause: error });
+    return new OutcomeError('failed', message, { cause: error, obstacle: obstacleOf(error) });
   }
 }

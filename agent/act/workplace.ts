@@ -63,6 +63,11 @@ export class Workplace {
     throw new Error(`${ownName} is not the agent's own directory: somebody has put another in its place`);
   }
 
+  /** Where the file of a workplace of this name lies, below the directory that it was made in. */
+  static fileIn(ownName: string): Buffer {
+    return Buffer.concat([Buffer.from(`${ownName}/`), FILE]);
+  }
+
   /** The path of its file, relative to its descriptor. */
   get file(): Buffer {
     return FILE;

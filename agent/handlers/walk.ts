@@ -14,6 +14,7 @@ import { type DirectoryEntry, ENTRY, entryBuffer, readEntries } from '../linux/d
 import { errnoOf } from '../linux/error.ts';
 import type { Root } from '../linux/root.ts';
 import { FileStatus } from '../linux/status.ts';
+import { follow } from './follow.ts';
 
 type Fault = Extract<InventoryLine, { type: 'fault' }>['fault'];
 
@@ -34,6 +35,10 @@ export class Walk {
   private readonly isOwn: (identity: string) => boolean;
   private readonly roots: readonly GuestPath[];
   private readonly excludes: ReadonlySet<string>;
+  /** The root that is being listed where it leads: what is excluded by the one name is so by the other. */
+  private alias: { readonly root: string; readonly target: string } | undefined;
+  /** Where roots lead that are links. */
+  private readonly targets = new Set<string>();
   /** When its time is over, and how much of it is left while it rests. */
   private deadline = 0;
   private leftMs: number;
@@ -68,12 +73,32 @@ export class Walk {
 
   /** NDJSON, `end` last; an empty string now and then, so that the caller can take turns. */
   *lines(): Generator<string> {
-    for (const path of this.roots) {
-      if (!this.isExcluded(path.bytes)) yield* this.tree(path);
+    for (const root of this.roots) {
+      if (this.isExcluded(root.bytes)) continue;
+      this.alias = undefined;
+      const path = this.request.followRoots ? yield* this.followed(root) : root;
+      if (path) yield* this.tree(path);
     }
     const { files, directories, bytes } = this;
     const limit = this.limit ?? (this.isTooDeep ? 'depth' : undefined);
     yield toLine({ type: 'end', files, directories, bytes, ...(limit && { limit }) });
+  }
+
+  /** Where a root leads; undefined where that is left out, is a root by itself, or nowhere. */
+  private *followed(root: GuestPath): Generator<string, GuestPath | undefined> {
+    let target: GuestPath;
+    try {
+      target = follow(this.root, root);
+    } catch (error) {
+      yield this.fault(root.bytes, error);
+      return undefined;
+    }
+    if (target.equals(withoutRepeats(root))) return root;
+    yield toLine({ type: 'root', path: root.wire, target: target.wire });
+    this.alias = { root: keyOf(root.bytes), target: target.bytes.equals(SLASH) ? '' : keyOf(target.bytes) };
+    const isRoot = this.targets.has(keyOf(target.bytes)) || this.roots.some((one) => one.equals(target));
+    this.targets.add(keyOf(target.bytes));
+    return isRoot || this.isBelowExcluded(target.bytes) ? undefined : target;
   }
 
   private *tree(path: GuestPath): Generator<string> {
@@ -213,7 +238,19 @@ export class Walk {
   }
 
   private isExcluded(path: Buffer): boolean {
-    return this.excludes.has(keyOf(path));
+    const key = keyOf(path);
+    if (this.excludes.has(key)) return true;
+    return (
+      this.alias !== undefined && this.excludes.has(this.alias.root + key.slice(this.alias.target.length))
+    );
+  }
+
+  /** A person who names a link does not say that what is excluded where it leads shall be looked at. */
+  private isBelowExcluded(path: Buffer): boolean {
+    for (let end = path.length; end > 0; end = path.lastIndexOf(0x2f, end - 1)) {
+      if (this.isExcluded(path.subarray(0, end))) return true;
+    }
+    return this.isExcluded(SLASH);
   }
 
   private fault(path: Buffer, error: unknown): string {
@@ -235,6 +272,10 @@ function withoutTail(path: GuestPath): GuestPath {
   let end = path.bytes.length;
   while (end > 1 && path.bytes[end - 1] === 0x2f) end--;
   return GuestPath.of(path.bytes.subarray(0, end));
+}
+
+function withoutRepeats(path: GuestPath): GuestPath {
+  return GuestPath.of(Buffer.from(path.bytes.toString('latin1').replace(/\/{2,}/g, '/'), 'latin1'));
 }
 
 const keyOf = (path: Buffer): string => path.toString('latin1');

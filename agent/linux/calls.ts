@@ -10,8 +10,17 @@ import { libc, type NativeType } from './ffi.ts';
 import { cString, nativeBuffer } from './memory.ts';
 
 const NUMBERS = {
-  x64: { getdents64: 217, renameat2: 316, statx: 332, pidfd_send_signal: 424, pidfd_open: 434, openat2: 437 },
+  x64: {
+    ioctl: 16,
+    getdents64: 217,
+    renameat2: 316,
+    statx: 332,
+    pidfd_send_signal: 424,
+    pidfd_open: 434,
+    openat2: 437,
+  },
   arm64: {
+    ioctl: 29,
     getdents64: 61,
     renameat2: 276,
     statx: 291,
@@ -31,6 +40,7 @@ const NUMBER = numbers();
 const system = (...parameters: NativeType[]) => libc.bind('syscall', ['i32', ...parameters]);
 
 const native = {
+  ioctl: system('i32', 'u64', 'buffer'),
   openat2: system('i32', 'buffer', 'buffer', 'u32'),
   getdents64: system('i32', 'buffer', 'u32'),
   statx: system('i32', 'buffer', 'u32', 'u32', 'buffer'),
@@ -39,6 +49,7 @@ const native = {
   pidfdSendSignal: system('i32', 'i32', 'u64', 'u32'),
   mkdirat: libc.bind('mkdirat', ['i32', 'buffer', 'u32']),
   unlinkat: libc.bind('unlinkat', ['i32', 'buffer', 'i32']),
+  readlinkat: libc.bind('readlinkat', ['i32', 'buffer', 'buffer', 'u64']),
   linkat: libc.bind('linkat', ['i32', 'buffer', 'i32', 'buffer', 'i32']),
   futimens: libc.bind('futimens', ['i32', 'buffer']),
   poll: libc.bind('poll', ['buffer', 'u64', 'i32']),
@@ -64,10 +75,18 @@ const AT_EMPTY_PATH = 0x1000;
 const AT_STATX_DONT_SYNC = 0x4000;
 const STATX_BASIC_STATS = 0x7ff;
 
+/** From include/uapi/linux/fs.h; the same on x64 and arm64. */
+const FS_IOC_GETFLAGS = 0x80086601n;
+const FS_IOC_SETFLAGS = 0x40086602n;
+
 const RENAME_NOREPLACE = 1;
 const RENAME_EXCHANGE = 2;
 
 const EMPTY_NAME = nativeBuffer(1);
+/** No link is longer than a path (PATH_MAX). */
+const linkTarget = nativeBuffer(4096);
+/** The kernel reads and writes an int, though the header says long. */
+const inodeFlags = nativeBuffer(8);
 const openHow = nativeBuffer(OPEN_HOW_BYTES);
 const times = nativeBuffer(32);
 const pollEntry = nativeBuffer(8);
@@ -149,6 +168,27 @@ export function renameExchange(from: number, name: Uint8Array, to: number, newNa
 /** Gives a file a second name; EEXIST when that is taken. */
 export function link(from: number, name: Uint8Array, to: number, newName: Uint8Array): void {
   check('linkat', native.linkat(from, cString(name), to, cString(newName, 'second'), 0));
+}
+
+/** What a symbolic link says; `name` ends with NUL. The bytes are a view, valid until the next call. */
+export function readLink(directory: number, name: Uint8Array): Buffer {
+  const length = native.readlinkat(directory, name, linkTarget, BigInt(linkTarget.length));
+  return linkTarget.subarray(0, check('readlinkat', length));
+}
+
+/** What the descriptor of a link, opened with O_PATH, says. The bytes are a view, valid until the next call. */
+export const readOpenLink = (descriptor: number): Buffer => readLink(descriptor, EMPTY_NAME);
+
+/** The flags of an inode (FS_*_FL) as chattr(1) knows them. ENOTTY where the file system has none. */
+export function getInodeFlags(descriptor: number): number {
+  check('FS_IOC_GETFLAGS', native.ioctl(NUMBER.ioctl, descriptor, FS_IOC_GETFLAGS, inodeFlags));
+  return inodeFlags.readUInt32LE(0);
+}
+
+/** Sets all of them. EPERM where it takes a capability that is not there (CAP_LINUX_IMMUTABLE). */
+export function setInodeFlags(descriptor: number, flags: number): void {
+  inodeFlags.writeUInt32LE(flags >>> 0, 0);
+  check('FS_IOC_SETFLAGS', native.ioctl(NUMBER.ioctl, descriptor, FS_IOC_SETFLAGS, inodeFlags));
 }
 
 export function makeDirectory(directory: number, name: Uint8Array, mode: number): void {

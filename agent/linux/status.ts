@@ -55,6 +55,10 @@ export class FileStatus {
     return this.isKind(constants.S_IFREG);
   }
 
+  get isLink(): boolean {
+    return this.isKind(constants.S_IFLNK);
+  }
+
   get isDirectory(): boolean {
     return this.isKind(constants.S_IFDIR);
   }

@@ -1,4 +1,12 @@
-import { ALLOWANCE, type InventoryRequest, LIMITS, ProtocolError } from '../../protocol/index.ts';
+import {
+  ALLOWANCE,
+  GuestPath,
+  type InventoryLine,
+  type InventoryRequest,
+  LIMITS,
+  ProtocolError,
+  type WireBytes,
+} from '../../protocol/index.ts';
 import { faultOf, faultOfMany, type ReadLine } from './inventory-line.ts';
 import type { KnownLines, ListedLine } from './session.ts';
 
@@ -17,8 +25,11 @@ export class InventoryCheck {
   private readonly maxEntries: number;
   private readonly maxThinPages: number;
   private readonly known: KnownLines;
+  /** Those that may be told to lead elsewhere, each once. */
+  private readonly roots: Set<string>;
 
-  constructor({ maxEntries, maxSeconds }: InventoryRequest, known: KnownLines) {
+  constructor({ roots, followRoots, maxEntries, maxSeconds }: InventoryRequest, known: KnownLines) {
+    this.roots = new Set(followRoots ? roots.map(keyOf) : []);
     this.maxEntries = maxEntries;
     this.maxThinPages = ALLOWANCE.thinPages + maxSeconds / EMPTY_PAGE_SECONDS;
     this.known = known;
@@ -31,6 +42,7 @@ export class InventoryCheck {
     if (line.type === 'directory') {
       this.files += line.files.length + misfits.length;
     } else if (line.type === 'known') this.checkKnown(line.digests);
+    else if (line.type === 'root') this.checkRoot(line);
     if (this.files > this.maxEntries || this.lines > this.maxEntries + ALLOWANCE.inventoryLines) {
       throw new ProtocolError('message-too-large', `a listing goes past its ${this.maxEntries} entries`);
     }
@@ -51,6 +63,12 @@ export class InventoryCheck {
     throw new ProtocolError('message-too-large', 'a listing comes in too many pages with next to nothing');
   }
 
+  private checkRoot({ path, target }: Extract<InventoryLine, { type: 'root' }>): void {
+    GuestPath.of(target);
+    if (this.roots.delete(keyOf(path))) return;
+    throw new ProtocolError('malformed-message', 'a listing tells of a root that was not asked for');
+  }
+
   /** A line has a file at least. */
   private checkKnown(digests: readonly string[]): void {
     this.files += digests.length;
@@ -58,4 +76,10 @@ export class InventoryCheck {
     if (stranger === undefined) return;
     throw new ProtocolError('malformed-message', 'a listing refers to a line that nobody spoke of');
   }
+}
+
+/** Slashes at its end are no part of what a root is called. */
+function keyOf(root: WireBytes): string {
+  const path = GuestPath.of(root).bytes.toString('latin1');
+  return path.replace(/(?<=.)\/+$/, '');
 }

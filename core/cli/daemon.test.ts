@@ -116,6 +116,14 @@ describe('scan', () => {
     });
   });
 
+  it('exits with 2 where an action failed', async () => {
+    const failed = { ...report().findings[0], response: 'failed' } as const;
+    const ended = { ...cleanReport(), findings: [failed as ReturnType<typeof report>['findings'][number]] };
+    operations.onScan = ({ id }) => queueMicrotask(() => operations.end(id, {}, ended));
+    const { code, out } = await lazaret(['scan', 'web-1', '--mode', 'contain']);
+    expect([code, out]).toEqual([2, expect.stringContaining('what should be done about 1 finding failed')]);
+  });
+
   it('scans all that are on, shows progress on a terminal, and exits with 0 when they are clean', async () => {
     operations.onScan = ({ id }) => {
       operations.tell(id, { type: 'progress', progress: { ...progress(), filesDone: 777 } });
@@ -259,7 +267,8 @@ describe('quarantine', () => {
     expect(await lazaret(['quarantine', 'purge', 'held-1', '--json'])).toMatchObject({
       ...{ code: 0, out: '{"id":"held-1","status":"purged"}\n' },
     });
-    expect(operations.calls).toEqual(['restore held-1', 'purge held-1']);
+    expect((await lazaret(['quarantine', 'restore', 'held-1', '--to', '/srv/x'])).code).toBe(0);
+    expect(operations.calls).toEqual(['restore held-1', 'purge held-1', 'restore held-1 to "/srv/x"']);
   });
 });
 

@@ -1,7 +1,7 @@
 /**
- * Exit codes. `scan`: 0 clean, 1 found, 2 error. Where both something was found and something was missed
- * (unscanned, a VM that failed, a rule left out), 2 wins: 1 would promise that what was found is all there
- * is, and what was found is told in the output either way. Other commands: 0, 1, and for usage and
+ * Exit codes. `scan`: 0 clean, 1 found, 2 error. Where something was found and something was missed (unscanned, a
+ * VM that failed, a rule left out) or an action failed, 2 wins: 1 would promise that what was found is all there is
+ * and was dealt with as ordered, and what was found is told in the output either way. Other commands: 0, 1, and for usage and
  * configuration those of sysexits.h.
  */
 export const EXIT = {

@@ -65,5 +65,13 @@ const columns = (names: ReadonlyMap<string, string>): readonly Column<FindingRec
   { title: 'JUDGEMENT', cell: ({ judgement }) => judgement, shade: judgementShade },
   { title: 'RESPONSE', cell: ({ response }) => response },
   { title: 'FOUND BY', cell: detectionsText, flexible: true },
-  { title: 'WHAT', cell: ({ subject }) => subjectText(subject), flexible: true },
+  { title: 'WHAT', cell: ({ subject }) => subjectText(subject) + namesShort(subject), flexible: true },
 ];
+
+/** ` (1 of 2 names found)`, where some were not. */
+function namesShort(subject: FindingRecord['subject']): string {
+  if (subject.kind !== 'file' || subject.names === undefined) return '';
+  const { all, found } = subject.names;
+  if (found === undefined) return ` (${all} names)`;
+  return found < all ? ` (${found} of ${all} names found)` : '';
+}

@@ -127,7 +127,7 @@ async function lazaret(
         },
       },
       quarantine: {
-        restore: async (id) => calls.push(`restore ${id}`),
+        restore: async (id, _signal, to) => calls.push(`restore ${id}${to ? ` to ${to.display()}` : ''}`),
         purge: async (id) => {
           if (id === 'missing') throw new ChannelError('silent', 'the guest is silent');
           calls.push(`purge ${id}`);
@@ -176,6 +176,12 @@ describe('usage', () => {
     [['scan', '--socket', 'a', '--rules', '/nonexistent.yar'], 64],
     [['scan', '--name', 'x'], 64],
     [['quarantine', 'restore'], 64],
+    [['quarantine', 'restore', 'a', 'b', '--to', '/x'], 64],
+    [['quarantine', 'restore', 'a', '--to', 'relative'], 64],
+    [['quarantine', 'restore', 'a', '--to', '/a/../b'], 64],
+    [['quarantine', 'restore', 'a', 'b', '--to', '/x'], 64],
+    [['quarantine', 'restore', 'a', '--to', 'relative'], 64],
+    [['quarantine', 'restore', 'a', '--to', '/a/../b'], 64],
     [['vm', 'show', 'nobody', '--state', '/nonexistent'], 64],
     [['--help'], 0],
     [['--version'], 0],
@@ -265,6 +271,15 @@ describe('scan', () => {
       code: 64,
       err: 'lazaret: no VM is called dv; configured: web, db (usage)\n',
     });
+  });
+
+  it('exits with 2 where an action failed in one of many VMs', async () => {
+    const config = await configure(TWO_VMS(state));
+    const { code, out } = await lazaret(['scan', '--config', config], async ({ domain }) => {
+      const response = domain.name === 'web' ? 'failed' : 'contained';
+      return { ...cleanReport(), findings: [{ ...finding(), response }] };
+    });
+    expect([code, out]).toEqual([2, expect.stringContaining('what should be done about 1 finding failed')]);
   });
 
   it('goes on after a VM that fails, and exits with 2', async () => {

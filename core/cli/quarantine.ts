@@ -1,8 +1,10 @@
 import type { Command } from 'commander';
+import { GuestPath } from '../../protocol/index.ts';
 import type { DaemonClient } from '../service/client.ts';
 import type { VaultRecord } from '../store/records.ts';
 import { daemonOf } from './daemon.ts';
 import type { Engine } from './engine.ts';
+import { UsageError } from './error.ts';
 import { EXIT } from './exit.ts';
 import { formatBytes, formatTime } from './format.ts';
 import { interruptible } from './interrupt.ts';
@@ -12,6 +14,10 @@ import { State } from './state.ts';
 import type { Column } from './table.ts';
 import { displayWire, harmless } from './text.ts';
 import { findVm } from './vm.ts';
+
+interface RestoreOptions {
+  readonly to?: string;
+}
 
 interface ListOptions {
   readonly vm?: string;
@@ -30,14 +36,11 @@ export function registerQuarantine(program: Command, context: Context): void {
     .command('restore')
     .description('puts files back into their VM as they were: content, owner, mode, times, attributes')
     .argument('<id...>', 'ids that quarantine list shows')
-    .action(
-      perform(context, (run) =>
-        each(run, context, 'restored', {
-          daemon: (daemon, id) => daemon.restore(id),
-          engine: (engine, id, signal) => engine.quarantine.restore(id, signal),
-        }),
-      ),
-    );
+    .option(
+      '--to <path>',
+      'put the one file there in its VM instead of where it was; nothing may stand there',
+    )
+    .action(perform<RestoreOptions>(context, (run) => restore(run, context)));
   quarantine
     .command('export')
     .description('writes the content of a file in quarantine, which is malware, to a new file of this host')
@@ -56,6 +59,25 @@ export function registerQuarantine(program: Command, context: Context): void {
         }),
       ),
     );
+}
+
+function restore(run: Run<RestoreOptions>, context: Context): Promise<number> {
+  const to = placeOf(run);
+  return each(run, context, 'restored', {
+    daemon: (daemon, id) => daemon.restore(id, to?.wire),
+    engine: (engine, id, signal) => engine.quarantine.restore(id, signal, to),
+  });
+}
+
+/** Throws UsageError. */
+function placeOf({ options: { to }, args }: Run<RestoreOptions>): GuestPath | undefined {
+  if (to === undefined) return undefined;
+  if (args.length > 1) throw new UsageError('--to is the place of one file: name one id');
+  try {
+    return GuestPath.of(to);
+  } catch (error) {
+    throw new UsageError(`--to ${to}: ${(error as Error).message}`);
+  }
 }
 
 async function list(run: Run<ListOptions>): Promise<number> {

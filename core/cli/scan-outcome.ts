@@ -2,7 +2,7 @@
 import type { ScanReport } from '../scan/report.ts';
 import { EXIT } from './exit.ts';
 import type { Run } from './run.ts';
-import { foundCount, isIncomplete, problemLines, renderReport } from './scan-report.ts';
+import { followedLines, foundCount, isIncomplete, problemLines, renderReport } from './scan-report.ts';
 import { harmless } from './text.ts';
 
 /** To be told when it is its turn. */
@@ -41,7 +41,8 @@ export async function tellInTurn(endings: readonly Promise<ScanOutcome>[]): Prom
 /** Programs get events on stdout; what no event tells goes to stderr. */
 function show(run: Run, report: ScanReport, dryRun: boolean): void {
   run.progress.clear();
-  if (run.json) for (const line of problemLines(report, run.paintNote)) run.note(line);
+  const notes = () => [...followedLines(report, run.paintNote), ...problemLines(report, run.paintNote)];
+  if (run.json) for (const line of notes()) run.note(line);
   else
     run.io.stdout.write(
       renderReport(report, {

@@ -63,6 +63,14 @@ to see or undo what was contained: lazaret quarantine list --vm web-1
     }
   });
 
+  it('exits with 2 where something that was to be done failed, and says so', () => {
+    const failed = { ...finding(), response: 'failed', reason: 'its file system is read-only' } as const;
+    const found = { ...cleanReport(), findings: [failed] };
+    expect(exitCodeOfReport(found)).toBe(2);
+    expect(renderReport(found, STYLE)).toContain('1 malicious; what should be done about 1 finding failed');
+    expect(exitCodeOfReport({ ...found, findings: [finding()] })).toBe(1);
+  });
+
   it('shows the plan of a dry run, and why nothing would be done', () => {
     const rendered = renderReport(report(), { ...STYLE, dryRun: true });
     expect(rendered).toContain('  would be answered with contain:file\n');

@@ -1,6 +1,7 @@
 /** A scan's result for people. */
 
 import { addCounts } from '../../protocol/index.ts';
+import { otherNames } from '../events/other-names.ts';
 import type { ScanReport, Unscanned } from '../scan/report.ts';
 import type { FindingRecord, ScanSummary } from '../store/records.ts';
 import { formatBytes, formatCount, formatDuration, formatNumber } from './format.ts';
@@ -24,7 +25,7 @@ export interface ReportStyle {
 /** Lines, each ended by a newline. */
 export function renderReport(report: ScanReport, style: ReportStyle): string {
   const sections = [
-    [...totals(report, style), ...suspension(report, style)],
+    [...totals(report, style), ...followedLines(report, style.paint), ...suspension(report, style)],
     findings(report, style),
     unscanned(report, style),
     problemLines(report, style.paint),
@@ -34,15 +35,20 @@ export function renderReport(report: ScanReport, style: ReportStyle): string {
   return lines.join('\n');
 }
 
-/** Whether something was left without a verdict. */
-export const isIncomplete = ({ scan, problems }: ScanReport): boolean =>
-  scan.state !== 'finished' || problems.length > 0 || unscannedCount(scan.summary?.unscanned) > 0;
+/** Whether something was left without a verdict, or an action failed. */
+export const isIncomplete = (report: ScanReport): boolean => gaps(report).length > 0;
 
-/** What an incomplete scan lacks. */
-const gap = ({ scan }: ScanReport): string =>
-  scan.state === 'finished' && unscannedCount(scan.summary?.unscanned) === 0
-    ? 'not all signatures are there and up to date'
-    : 'not everything was scanned';
+/** What a scan lacks, in words. */
+function gaps({ scan, problems, findings }: ScanReport): string[] {
+  const unscanned = scan.state !== 'finished' || unscannedCount(scan.summary?.unscanned) > 0;
+  const named = findings.filter(({ response }) => response === 'failed' || response === 'unknown').length;
+  const failed = scan.summary?.failed ?? named;
+  return [
+    unscanned ? 'not everything was scanned' : '',
+    !unscanned && problems.length > 0 ? 'not all signatures are there and up to date' : '',
+    failed > 0 ? `what should be done about ${formatNumber(failed, 'finding')} failed` : '',
+  ].filter(Boolean);
+}
 
 const unscannedCount = (reasons: Readonly<Record<string, number>> = {}): number =>
   Object.values(reasons).reduce(addCounts, 0);
@@ -60,6 +66,13 @@ function totals({ vm, scan }: ScanReport, { paint }: ReportStyle): string[] {
   ].join(', ');
   return [`${name}: ${what} in ${formatDuration(elapsed)}${rate}`];
 }
+
+/** Roots that were links: where was looked in their stead. */
+export const followedLines = ({ followed = [] }: ScanReport, paint: Paint): string[] =>
+  followed.map(
+    ({ path, target }) =>
+      `${paint('faint', 'looked in')}  ${harmless(target)}: ${harmless(path)} -> ${harmless(target)}`,
+  );
 
 function suspension({ vm: { name, suspended } }: ScanReport, { paint }: ReportStyle): string[] {
   if (!suspended) return [];
@@ -84,6 +97,7 @@ function findings(report: ScanReport, style: ReportStyle): string[] {
     `${paint(judgementShade(finding), finding.judgement)}  ${shorten(subjectText(finding.subject), width - finding.judgement.length - 2)}`,
     `  found by ${shorten(detectionsText(finding), width - 11)}`,
     `  ${style.dryRun ? plannedText(report, finding) : responseText(finding, paint)}`,
+    ...namesLines(finding, paint),
   ]);
   return more > 0 ? [...named, rest] : named;
 }
@@ -112,6 +126,12 @@ const RESPONSE_SHADES: Readonly<Record<FindingRecord['response'], Shade>> = {
 function responseText({ response, reason }: FindingRecord, paint: Paint): string {
   const because = reason ? `: ${harmless(reason)}` : '';
   return paint(RESPONSE_SHADES[response], response) + because;
+}
+
+/** A name that was not found keeps the content in the guest, whatever was done about those that were. */
+function namesLines(finding: FindingRecord, paint: Paint): string[] {
+  const text = otherNames(finding);
+  return text === undefined ? [] : [`  ${paint('warning', 'hard links')}: ${text}`];
 }
 
 /** What would be done about a finding, and what would not and why. */
@@ -152,16 +172,16 @@ export function problemLines({ problems }: ScanReport, paint: Paint): string[] {
 
 function conclusion(report: ScanReport, { paint }: ReportStyle): string[] {
   const found = foundCount(report);
-  const incomplete = isIncomplete(report);
+  const gap = gaps(report).join('; ');
   if (found === 0) {
-    return [incomplete ? paint('warning', `nothing found, but ${gap(report)}`) : paint('good', 'clean')];
+    return [gap ? paint('warning', `nothing found, but ${gap}`) : paint('good', 'clean')];
   }
   const { malicious, suspicious } = countsOf(report);
   const kinds = [
     malicious > 0 ? `${formatCount(malicious)} malicious` : '',
     suspicious > 0 ? `${formatCount(suspicious)} suspicious` : '',
   ].filter(Boolean);
-  const text = `${kinds.join(', ')}${incomplete ? `; ${gap(report)}` : ''}`;
+  const text = `${kinds.join(', ')}${gap ? `; ${gap}` : ''}`;
   return [paint('bad', text)];
 }
 

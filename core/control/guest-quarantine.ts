@@ -1,4 +1,6 @@
 import { inject, injectable } from 'tsyringe';
+import { GuestPath } from '../../protocol/index.ts';
+import { type LiveSettings, settingsFor } from '../config/index.ts';
 import { StoreError } from '../error.ts';
 import type { EventSink } from '../events/sink.ts';
 import { noteLateOutcomes } from '../scan/response.ts';
@@ -8,6 +10,7 @@ import type { VmStore } from '../store/vms.ts';
 import { TOKENS } from '../tokens.ts';
 import type { OpenSession } from '../vm-session.ts';
 import type { ActingGuest, ActionExecutor, ClosedAction } from './execute.ts';
+import { NeverTouch } from './never-touch.ts';
 import type { Quarantine } from './quarantine.ts';
 
 /** Quarantine by the ids that people see: finds the guest that a file came from, and connects to it. */
@@ -20,16 +23,20 @@ export class GuestQuarantine {
     @inject(TOKENS.executor) private readonly executor: ActionExecutor,
     @inject(TOKENS.findings) private readonly findings: FindingStore,
     @inject(TOKENS.events) private readonly events: EventSink,
+    @inject(TOKENS.settings) private readonly settings: LiveSettings,
   ) {}
 
-  async restore(id: string, signal: AbortSignal): Promise<void> {
+  /** `to`: where in the same guest; default: where it was. */
+  async restore(id: string, signal: AbortSignal, to?: GuestPath): Promise<void> {
     const { vm, status } = this.quarantine.restorable(id);
     const record = this.vms.find(vm);
     if (!record)
       throw new StoreError('not-found', `the guest that ${id} was taken from is not known any more`);
     await using session = await this.openSession(record, signal);
     if (status === 'arriving') await this.settle(session.guest);
-    await this.quarantine.restore(session.guest, id, signal);
+    const { policy } = settingsFor(this.settings.current, record);
+    const neverTouch = new NeverTouch(policy.neverTouch.map((path) => GuestPath.of(path)));
+    await this.quarantine.restore({ ...session.guest, neverTouch }, id, { to, signal });
   }
 
   async purge(id: string): Promise<void> {

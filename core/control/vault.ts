@@ -9,6 +9,7 @@ import { createHash } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { constants, type FileHandle, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { RestoreTarget } from '../../protocol/index.ts';
 import { StoreError } from '../error.ts';
 import type { ActionRecord, RecordedOutcome, VaultRecord } from '../store/records.ts';
 import { toStoreError } from '../store/sqlite-error.ts';
@@ -62,7 +63,7 @@ export class Vault {
       if (!mayBeTaken) await this.drop(record);
       else this.index.save({ ...record, status: 'held', ...(outcome.state && { state: outcome.state }) });
     } else if (instruction.name === 'restore:file' && outcome?.code === 'done') {
-      const record = this.heldFor(action.vm, instruction.target);
+      const record = this.heldFor(action, instruction.target);
       if (record) this.index.save({ ...record, status: 'restored' });
     }
   }
@@ -118,14 +119,13 @@ export class Vault {
     this.index.remove(record.id);
   }
 
-  private heldFor(
-    vm: string,
-    { path, sha256 }: Pick<VaultRecord, 'path' | 'sha256'>,
-  ): VaultRecord | undefined {
-    const wanted = JSON.stringify([path, sha256]);
-    return this.index
-      .list({ vm, status: 'held' })
-      .find((record) => JSON.stringify([record.path, record.sha256]) === wanted);
+  /** Of its finding, wherever it was put; one that has none is known by its place. */
+  private heldFor({ vm, finding }: ActionRecord, target: RestoreTarget): VaultRecord | undefined {
+    const same = this.index.list({ vm, status: 'held' }).filter(({ sha256 }) => sha256 === target.sha256);
+    const path = JSON.stringify(target.path);
+    return finding === undefined
+      ? same.find((record) => JSON.stringify(record.path) === path)
+      : same.find((record) => record.finding === finding);
   }
 
   /** The one place where a host path is made from an id. */

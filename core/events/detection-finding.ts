@@ -14,6 +14,7 @@ import {
   resourceObject,
   shown,
 } from './objects.ts';
+import { otherNames } from './other-names.ts';
 import type { OcsfEvent } from './sink.ts';
 
 const CATEGORY: Enumerated = [2, 'Findings'];
@@ -55,6 +56,7 @@ export function detectionFinding(finding: FindingRecord, vm: VmRecord): OcsfEven
   const { severity, confidence } = JUDGEMENTS[judgement];
   const { action, disposition, status } = RESPONSES[finding.response];
   const title = titleOf(finding);
+  const detail = [reason, otherNames(finding)].filter((one) => one !== undefined).join('; ');
   return eventOf(
     {
       category: CATEGORY,
@@ -76,7 +78,7 @@ export function detectionFinding(finding: FindingRecord, vm: VmRecord): OcsfEven
       ...enumerated('action', action),
       ...enumerated('disposition', disposition),
       ...enumerated('status', status),
-      ...(reason !== undefined && { status_detail: displayText(reason) }),
+      ...(detail !== '' && { status_detail: displayText(detail) }),
       is_alert: judgement === 'malicious',
     },
   );
@@ -119,7 +121,10 @@ function evidence({ subject, detections }: FindingRecord): OcsfObject {
     ...(source !== undefined && { source: displayText(source) }),
   }));
   return subject.kind === 'file'
-    ? { file: fileObject(subject.path, subject), data: { detections: data } }
+    ? {
+        file: fileObject(subject.path, subject),
+        data: { detections: data, ...(subject.names && { names: subject.names }) },
+      }
     : {
         process: processObject(subject),
         ...(subject.container && { container: containerObject(subject.container) }),

@@ -3,6 +3,7 @@
  * https://schema.ocsf.io/1.6.0/classes/file_remediation_activity. Activities are the tactics of MITRE D3FEND.
  */
 import { displayText, INSTRUCTIONS, type Instruction } from '../../protocol/index.ts';
+import { obstacleWords } from '../control/obstacles.ts';
 import type { ActionRecord, FindingRecord, RecordedOutcome, VmRecord } from '../store/records.ts';
 import { ACTION, DISPOSITION, type Enumerated, enumerated, eventOf, SEVERITY } from './envelope.ts';
 import {
@@ -165,6 +166,7 @@ function countermeasureObject(name: Instruction['name']): OcsfObject {
 function statusOf({ outcome, outcomeAt }: ActionRecord): OcsfObject {
   if (!outcome) return enumerated('status', OPEN);
   const details = [
+    ...(outcome.obstacle === undefined ? [] : [`${outcome.obstacle}: ${obstacleWords(outcome.obstacle)}`]),
     ...(outcome.detail === undefined ? [] : [displayText(outcome.detail)]),
     ...(outcome.putBackAs === undefined ? [] : [`put back as ${shown(outcome.putBackAs)}`]),
   ];

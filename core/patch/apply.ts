@@ -7,6 +7,7 @@ import { randomUUID } from 'node:crypto';
 import { displayText, type Instruction } from '../../protocol/index.ts';
 import type { FileChange, Patch, PatchPlan } from '../api/index.ts';
 import { type ActingGuest, type ActionExecutor, requireAllowed } from '../control/execute.ts';
+import { explain } from '../control/obstacles.ts';
 import type { PatchStore } from '../store/patches.ts';
 import type { PatchRecord } from '../store/records.ts';
 import { ChannelGuestReader, sha256Of } from './guest-reader.ts';
@@ -160,7 +161,7 @@ class Application {
     const { id, outcome } = await this.executor.perform(this.guest, { instruction });
     this.actions.push(id);
     if (outcome.code === 'done') return undefined;
-    return outcome.detail === undefined ? outcome.code : `${outcome.code} (${displayText(outcome.detail)})`;
+    return displayText(explain(instruction.name, outcome));
   }
 }
 

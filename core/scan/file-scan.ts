@@ -200,6 +200,7 @@ export class FileScan {
     this.scan.guilty.set(key, verdict.detections);
     const runBy = runningOf.get(key) ?? [];
     const found = fileFinding({ item, opened }, verdict, runBy, this.scan.circumstances);
+    this.scan.names.note(found.record.id, opened.facts, opened.content.digests.sha256);
     return [{ ...found, content: opened.content }];
   }
 

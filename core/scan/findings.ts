@@ -36,7 +36,9 @@ export function fileFinding(
   const { sha256 } = content.digests;
   const path = item.path.wire;
   const file: FileTarget = { path, dev: facts.dev, ino: facts.ino, sha256 };
-  const record = recordOf({ kind: 'file', path, sha256, size: content.size }, verdict, circumstances);
+  const names = facts.links > 1 && { names: { all: facts.links } };
+  const subject: FindingSubject = { kind: 'file', path, sha256, size: content.size, ...names };
+  const record = recordOf(subject, verdict, circumstances);
   return { record, actionable: { ...common(record), kind: 'file', file, runBy } };
 }
 

@@ -1,7 +1,7 @@
 import { displayWire, type FileEntry, GuestPath } from '../../protocol/index.ts';
 import type { FileFacts } from '../api/index.ts';
 import type { GuestSession, KnownLines, ListedLine } from '../channel/session.ts';
-import type { Unscanned } from './report.ts';
+import type { FollowedRoot, Unscanned } from './report.ts';
 
 /** One regular file as the listing saw it. */
 export interface FileItem {
@@ -30,6 +30,8 @@ export interface Listed {
   readonly known?: readonly string[];
   /** Places that could not be listed. */
   readonly missed?: readonly Unscanned[];
+  /** A root that led elsewhere. */
+  readonly followed?: FollowedRoot;
   /** It ended at a limit: there is more that was not seen. */
   readonly isCut?: boolean;
 }
@@ -54,6 +56,7 @@ export async function* listFiles(
     ...policy,
     roots: policy.roots.map((path) => path.wire),
     excludes: policy.excludes.map((path) => path.wire),
+    followRoots: true,
   };
   for await (const line of session.listFiles(request, signal, known)) yield readLine(line);
 }
@@ -68,6 +71,13 @@ function readLine(line: ListedLine): Listed {
     }
     case 'known':
       return { known: line.digests };
+    case 'root':
+      return {
+        followed: {
+          path: GuestPath.of(line.path).display(),
+          target: GuestPath.of(line.target).display(),
+        },
+      };
     case 'fault': {
       const reason = line.fault === 'vanished' ? 'vanished' : 'unreadable';
       return { missed: [{ path: displayWire(line.path), reason, detail: line.detail }] };

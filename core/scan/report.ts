@@ -43,11 +43,18 @@ export interface Unscanned {
   readonly detail?: string;
 }
 
+/** A root that is a link, or lies behind one, and where the scan looked therefore. Escaped for display. */
+export interface FollowedRoot {
+  readonly path: string;
+  readonly target: string;
+}
+
 export interface ScanReport {
   readonly vm: VmRecord;
   readonly scan: ScanRecord;
   /** The first ones, at most 1,000 (`NamedFindings`); the summary of `scan` counts all, and the records have them. */
   readonly findings: readonly FindingRecord[];
+  readonly followed?: readonly FollowedRoot[];
   /** The first ones, at most 1,000; the summary of `scan` counts all. */
   readonly unscanned: readonly Unscanned[];
   /** Signatures that were left out. */

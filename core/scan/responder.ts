@@ -13,7 +13,7 @@ import { InstructionError } from '../error.ts';
 import { detectionFinding, remediation as remediationEvent } from '../events/ocsf.ts';
 import type { EventSink } from '../events/sink.ts';
 import type { FindingStore } from '../store/findings.ts';
-import type { FindingRecord } from '../store/records.ts';
+import type { FileNames, FindingRecord } from '../store/records.ts';
 import type { Found } from './findings.ts';
 import type { InventoryPolicy } from './inventory.ts';
 import { NamedFindings, type Plan } from './named.ts';
@@ -79,6 +79,17 @@ export class Responder {
       await nextTurn();
     }
     return answered;
+  }
+
+  /** Says of each finding how many names its file has and how many were found; a name that was not is told at once. */
+  async tellNames(counted: Iterable<readonly [finding: string, names: FileNames]>): Promise<void> {
+    for (const [id, names] of counted) {
+      const finding = this.parts.findings.find(id);
+      if (finding?.subject.kind !== 'file') continue;
+      const kept = this.parts.findings.upsert({ ...finding, subject: { ...finding.subject, names } });
+      this.named.note(kept);
+      await this.parts.events.emit(detectionFinding(kept, this.guest.vm));
+    }
   }
 
   /** Their events are emitted together, so that one write of the spool serves all. */

@@ -1,6 +1,7 @@
 /** What the outcomes of actions make of the findings that they answered. */
 import type { Instruction } from '../../protocol/index.ts';
 import type { ClosedAction } from '../control/execute.ts';
+import { explain } from '../control/obstacles.ts';
 import { detectionFinding, remediation as remediationEvent } from '../events/ocsf.ts';
 import type { EventSink } from '../events/sink.ts';
 import type { FindingStore } from '../store/findings.ts';
@@ -84,5 +85,5 @@ const isAnswering = (name: Instruction['name']): name is Answering => Object.has
 const isAnswered = (instruction: Answering, { code }: RecordedOutcome): boolean =>
   code === 'done' || (instruction === 'stop:process' && code === 'vanished');
 
-const whyNot = (instruction: Answering, { code, detail }: RecordedOutcome): string =>
-  `the guest did not ${instruction.replace(':', ' the ')}: ${code}${detail === undefined ? '' : ` (${detail})`}`;
+const whyNot = (instruction: Answering, outcome: RecordedOutcome): string =>
+  `the guest did not ${instruction.replace(':', ' the ')}: ${explain(instruction, outcome)}`;

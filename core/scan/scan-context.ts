@@ -7,6 +7,7 @@ import type { Circumstances } from './findings.ts';
 import type { Guilty } from './guilty.ts';
 import type { InventoryPolicy } from './inventory.ts';
 import type { Known } from './known.ts';
+import type { Names } from './names.ts';
 import type { Pace } from './pace.ts';
 import type { ScanProgress } from './report.ts';
 import type { Answerable, Responder } from './responder.ts';
@@ -41,6 +42,7 @@ export interface ScanContext extends Omit<ScanParts, 'known'> {
   readonly guilty: Guilty;
   readonly starters: Starters;
   readonly runners: Runners;
+  readonly names: Names;
   /** Fetches what each batch asks for and gives it with its verdicts, as they come. */
   fetchAndJudge<Item extends ContentItem>(
     batches: AsyncIterable<Item[]>,

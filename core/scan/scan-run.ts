@@ -142,12 +142,13 @@ export class ScanRun {
 
   private report(
     scan: ScanRecord,
-    { unscanned }: Tally,
+    { unscanned, followedRoots }: Tally,
     { named: { findings, plan } }: Responder,
     problems: ScanReport['problems'],
   ): ScanReport {
     const { vm } = this.guest;
-    return { vm, scan, findings, unscanned, problems, plan };
+    const followed = followedRoots.length > 0 && { followed: followedRoots };
+    return { vm, scan, findings, ...followed, unscanned, problems, plan };
   }
 }
 

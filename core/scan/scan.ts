@@ -11,6 +11,7 @@ import { fetchContents } from './fetch.ts';
 import { FileScan } from './file-scan.ts';
 import { parallel } from './flow.ts';
 import { Guilty } from './guilty.ts';
+import { Names } from './names.ts';
 import { ProcessScan } from './process-scan.ts';
 import { Runners } from './runners.ts';
 import type { ScanContext, ScanParts, ScanPolicy } from './scan-context.ts';
@@ -22,6 +23,8 @@ const REQUESTS_AT_ONCE = 2;
 export class GuestScan {
   private readonly files: FileScan;
   private readonly processes: ProcessScan;
+  private readonly responder: ScanParts['responder'];
+  private readonly names = new Names();
   /** Aborted when the scan ends, however it ends: what works ahead then gives up. */
   private readonly ended = new AbortController();
 
@@ -36,9 +39,10 @@ export class GuestScan {
     const judge = new ContentJudge({ detection, keys, ...knowledge }, widthOf(detectors), spool.largest);
     const digests = detectors.flatMap(({ detector }) => detector.digests ?? []);
     const fetchPolicy = { maxFileBytes: policy.maxFileBytes, digests };
+    const { names } = this;
     const context: ScanContext = {
       ...parts,
-      ...{ guest, policy, detection, guilty: new Guilty(), starters: new Starters() },
+      ...{ guest, policy, detection, guilty: new Guilty(), starters: new Starters(), names },
       runners: new Runners(guest, (process) => parts.responder.observe(process)),
       fetchAndJudge: (batches, signal) => {
         const fetched = parallel(batches, REQUESTS_AT_ONCE, (batch) =>
@@ -54,6 +58,7 @@ export class GuestScan {
         return answered;
       },
     };
+    this.responder = parts.responder;
     this.files = new FileScan(context, { ...knowledge, keys, judge, digests });
     this.processes = new ProcessScan(context);
   }
@@ -65,6 +70,7 @@ export class GuestScan {
       await this.files.run(either);
       await this.processes.run(either);
       await this.files.answerStarters(either);
+      await this.responder.tellNames(this.names.counted());
     } finally {
       this.ended.abort();
     }

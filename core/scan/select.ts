@@ -58,7 +58,8 @@ async function* wantedOf(
   signal: AbortSignal,
 ): AsyncGenerator<WantedFile> {
   const { tally, guest } = parts;
-  for await (const { line, known = [], missed = [], isCut } of listed) {
+  for await (const { line, known = [], missed = [], followed, isCut } of listed) {
+    if (followed) tally.followed(followed);
     if (isCut) guest.listingIsCut();
     for (const { path, ...why } of missed) tally.missed(path, why);
     for (const digest of known) {

@@ -1,6 +1,6 @@
 import { addCounts } from '../../protocol/index.ts';
 import type { ScanSummary } from '../store/records.ts';
-import type { ScanProgress, Unscanned } from './report.ts';
+import type { FollowedRoot, ScanProgress, Unscanned } from './report.ts';
 import type { Unfinished, Verdict } from './verdict.ts';
 
 /** How many unscanned subjects a report names, and the characters of all of them; the summary counts all. */
@@ -10,6 +10,8 @@ const NAMED_CHARACTERS = 256 * 1024;
 /** Counts what a scan has seen and done. */
 export class Tally {
   readonly unscanned: Unscanned[] = [];
+  /** By where the root was said to be. */
+  private readonly roots = new Map<string, FollowedRoot>();
   private readonly reasons = new Map<string, number>();
   private progress = { filesListed: 0, bytesListed: 0, filesDone: 0, bytesDone: 0 };
   private known = { unchanged: 0, claimed: 0 };
@@ -23,6 +25,14 @@ export class Tally {
     const { progress } = this;
     progress.filesListed = addCounts(progress.filesListed, files);
     progress.bytesListed = addCounts(progress.bytesListed, bytes);
+  }
+
+  followed(root: FollowedRoot): void {
+    this.roots.set(root.path, root);
+  }
+
+  get followedRoots(): FollowedRoot[] {
+    return [...this.roots.values()];
   }
 
   listingEnded(): void {

@@ -64,6 +64,7 @@ describe('the client', () => {
     await client.snapshot('web-1', 's');
     await client.revert('web-1', 's');
     await client.restore('held-1');
+    await client.restore('held-1', { b64: Buffer.from('/srv/\xff', 'latin1').toString('base64') });
     await client.purge('held-1');
     expect(await client.installPack(pack)).toMatchObject({ active: { serial: 2 } });
     expect(await client.rollbackPack('acme', 'rules')).toMatchObject({ active: { serial: 1 } });
@@ -77,7 +78,8 @@ describe('the client', () => {
     expect(await client.reload()).toMatchObject({ vms: 2 });
     const calls = operations.calls.map((call) => call.replace(/install .*/, 'install'));
     expect(calls).toEqual([
-      ...['pause web-1', 'snapshot web-1 s', 'revert web-1 s', 'restore held-1', 'purge held-1', 'install'],
+      ...['pause web-1', 'snapshot web-1 s', 'revert web-1 s', 'restore held-1'],
+      ...['restore held-1 to {"b64":"L3Nydi//"}', 'purge held-1', 'install'],
       ...[
         'rollback acme/rules',
         'patch web-1 1 dry',

@@ -1,7 +1,7 @@
 /** The daemon's operations, over its unix socket. */
 import { open } from 'node:fs/promises';
 import { z } from 'zod';
-import { CodedError } from '../../protocol/index.ts';
+import { CodedError, type WireBytes } from '../../protocol/index.ts';
 import { PackError } from '../pack/error.ts';
 import type { ActionRecord, FindingRecord, VaultRecord } from '../store/records.ts';
 import { type Asked, causeCode, noAnswer, Transport } from './client-transport.ts';
@@ -141,8 +141,9 @@ export class DaemonClient implements Operations {
     return this.get(withQuery('/v1/quarantine', query), pageOf(QuarantineView));
   }
 
-  async restore(id: string): Promise<void> {
-    await this.post(path`/v1/quarantine/${id}/restore`, undefined, nothing);
+  async restore(id: string, to?: WireBytes): Promise<void> {
+    const order = to === undefined ? undefined : { to };
+    await this.post(path`/v1/quarantine/${id}/restore`, order, nothing);
   }
 
   async purge(id: string): Promise<void> {

@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { displayText, GuestPath } from '../../protocol/index.ts';
+import { displayText, GuestPath, type WireBytes } from '../../protocol/index.ts';
 import type { Domain } from '../channel/session.ts';
 import { type LiveSettings, settingsFor } from '../config/index.ts';
 import { isReachable } from '../hypervisor/port.ts';
@@ -156,8 +156,9 @@ export class DaemonOperations implements Operations {
     return this.reads.quarantine(query);
   }
 
-  async restore(id: string): Promise<void> {
-    await this.parts.engine.quarantine.restore(id, this.uncut);
+  async restore(id: string, to?: WireBytes): Promise<void> {
+    const place = to === undefined ? undefined : GuestPath.of(to);
+    await this.parts.engine.quarantine.restore(id, this.uncut, place);
   }
 
   async purge(id: string): Promise<void> {

@@ -84,7 +84,8 @@ export interface Operations {
   actions(query: VmQuery): Promise<Page<ActionRecord>>;
 
   quarantine(query: VmQuery): Promise<Page<VaultRecord>>;
-  restore(id: string): Promise<void>;
+  /** `to`: where in the same guest; default: where it was. */
+  restore(id: string, to?: WireBytes): Promise<void>;
   purge(id: string): Promise<void>;
 
   packs(): Promise<readonly PackView[]>;

@@ -55,12 +55,20 @@ export const ScanSummaryView: z.ZodType<ScanSummary> = z
     processes: count,
     malicious: count,
     suspicious: count,
+    failed: count.exactOptional(),
     unscanned: z.record(z.string(), count),
   })
   .register(VIEWS, { id: 'ScanSummaryView' });
 
 const FindingSubjectView = z.discriminatedUnion('kind', [
-  z.object({ kind: z.literal('file'), path: wireBytes, sha256, size: count }),
+  z.object({
+    kind: z.literal('file'),
+    path: wireBytes,
+    sha256,
+    size: count,
+    /** Hard links, this one among them: how many there are, and how many of them the scan met. */
+    names: z.object({ all: count, found: count.exactOptional() }).exactOptional(),
+  }),
   z.object({
     kind: z.literal('process'),
     pid: z.int(),
@@ -218,6 +226,7 @@ export const ScanReportView: z.ZodType<ScanReport> = z
     vm: VmRecordView,
     scan: ScanRecordView,
     findings: z.array(FindingView),
+    followed: z.array(z.object({ path: z.string(), target: z.string() })).exactOptional(),
     unscanned: z.array(
       z.object({
         path: z.string(),

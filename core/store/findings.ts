@@ -4,11 +4,17 @@ import type { Judgement } from '../api/index.ts';
 import { StoreError } from '../error.ts';
 import type { Parameters, StateDatabase } from './database.ts';
 import { type Page, type PageQuery, readPage } from './page.ts';
-import { type FindingRecord, RESPONSES } from './records.ts';
+import { type FindingRecord, RESPONSES, type ScanSummary } from './records.ts';
 import { jsonColumn, RecordTable, timeColumn } from './rows.ts';
 
 const SubjectColumn = z.discriminatedUnion('kind', [
-  z.object({ kind: z.literal('file'), path: wireBytes, sha256, size: z.int().min(0) }),
+  z.object({
+    kind: z.literal('file'),
+    path: wireBytes,
+    sha256,
+    size: z.int().min(0),
+    names: z.object({ all: z.int().min(0), found: z.int().min(0).exactOptional() }).exactOptional(),
+  }),
   z.object({
     kind: z.literal('process'),
     pid: z.int(),
@@ -105,14 +111,16 @@ export class FindingStore {
     });
   }
 
-  /** How many a scan came to: a subject that it met twice, or that is gone by now, is one. */
-  countOf(scan: string): { readonly malicious: number; readonly suspicious: number } {
+  /** How many a scan came to: a subject that it met twice, or that is gone by now, is one. `failed`: see ScanSummary. */
+  countOf(scan: string): Pick<ScanSummary, 'malicious' | 'suspicious' | 'failed'> {
     const rows = this.database.all(
-      'SELECT judgement, count(*) AS findings FROM findings WHERE scan = :scan GROUP BY judgement',
+      `SELECT judgement, count(*) AS findings, sum(response IN ('failed', 'unknown')) AS failed
+       FROM findings WHERE scan = :scan GROUP BY judgement`,
       { scan },
     );
     const of = (judgement: string) => Number(rows.find((row) => row.judgement === judgement)?.findings ?? 0);
-    return { malicious: of('malicious'), suspicious: of('suspicious') };
+    const failed = rows.reduce((sum, row) => sum + Number(row.failed), 0);
+    return { malicious: of('malicious'), suspicious: of('suspicious'), ...(failed > 0 && { failed }) };
   }
 
   /** Whether malware of this scan still runs: it was found in a process that was not stopped. */

@@ -93,8 +93,16 @@ export interface ScanSummary {
   readonly processes: number;
   readonly malicious: number;
   readonly suspicious: number;
+  /** Findings of which something that should be done about them failed, or may have; absent when there is none. */
+  readonly failed?: number;
   /** Subjects without a verdict, by reason. */
   readonly unscanned: Readonly<Record<string, number>>;
+}
+
+/** Of an inode that has several. `found`: those that the scan met; absent while it runs, or where it lost count. */
+export interface FileNames {
+  readonly all: number;
+  readonly found?: number;
 }
 
 export type FindingSubject =
@@ -103,6 +111,8 @@ export type FindingSubject =
       readonly path: WireBytes;
       readonly sha256: string;
       readonly size: number;
+      /** Absent where this is its only name. */
+      readonly names?: FileNames;
     }
   | {
       readonly kind: 'process';

@@ -14,6 +14,7 @@ const SummaryColumn = z.object({
   processes: countInJson,
   malicious: countInJson,
   suspicious: countInJson,
+  failed: countInJson.exactOptional(),
   unscanned: z.record(z.string(), countInJson),
 });
 

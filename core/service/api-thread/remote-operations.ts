@@ -3,6 +3,7 @@
  * service for, once for many requests; what is to be done it hands on. So that many questions take little of a service
  * that is busy scanning, and are answered while it is.
  */
+import type { WireBytes } from '../../../protocol/index.ts';
 import type {
   FindingQuery,
   Operations,
@@ -125,8 +126,8 @@ export class RemoteOperations implements Operations {
     return this.change('cancelScan', id);
   }
 
-  restore(id: string): Promise<void> {
-    return this.change('restore', id);
+  restore(id: string, to?: WireBytes): Promise<void> {
+    return this.change('restore', id, to);
   }
 
   purge(id: string): Promise<void> {

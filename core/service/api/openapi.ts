@@ -30,12 +30,34 @@ export const openApiOptions = (): FastifyDynamicSwaggerOptions => ({
     },
   },
   transform: createJsonSchemaTransform({ schemaRegistry: VIEWS }),
-  transformObject: (document) => onlyReferenced(withViews(document)),
+  transformObject: (document) => onlyReferenced(withOptionalBodies(withViews(document))),
 });
 
 const withViews = createJsonSchemaTransformObject({ schemaRegistry: VIEWS });
 
 type Document = ReturnType<SwaggerTransformObject>;
+
+interface Operation {
+  readonly requestBody?: {
+    required?: boolean;
+    readonly content: Readonly<Record<string, { schema: { readonly anyOf?: readonly object[] } }>>;
+  };
+}
+
+/** A body that may be left out is known by its schema alone, which takes null for none. */
+function withOptionalBodies(document: Document): Document {
+  const { paths = {} } = document as { paths?: Record<string, Record<string, Operation>> };
+  for (const { requestBody } of Object.values(paths).flatMap((path) => Object.values(path))) {
+    const media = requestBody?.content['application/json'];
+    const isNull = (schema: object): boolean => 'type' in schema && schema.type === 'null';
+    const given = media?.schema.anyOf?.filter((schema) => !isNull(schema));
+    if (!requestBody || !media || given?.length !== 1 || given.length === media.schema.anyOf?.length)
+      continue;
+    requestBody.required = false;
+    media.schema = given[0] as typeof media.schema;
+  }
+  return document;
+}
 
 /** Every view comes as what is sent and as what is taken, and most are only ever sent. */
 function onlyReferenced(document: Document): Document {

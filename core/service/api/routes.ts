@@ -149,10 +149,13 @@ const RECORDS: readonly Route[] = [
   }),
   route({
     key: 'POST /v1/quarantine/:id/restore',
-    summary: 'Puts a contained file back into its guest as it was.',
+    summary: 'Puts a contained file back into its guest as it was, where it was or elsewhere.',
     params: ofId,
+    body: z
+      .strictObject({ to: wireBytes.optional().describe('Where in the same guest; default: where it was.') })
+      .nullish(),
     answer: nothing,
-    run: (operations, { params }) => operations.restore(params.id),
+    run: (operations, { params, body }) => operations.restore(params.id, body?.to),
   }),
   route({
     key: 'DELETE /v1/quarantine/:id',

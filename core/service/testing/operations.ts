@@ -1,5 +1,6 @@
 /** A daemon in memory: what the API and its clients are tried on. */
 import { readFile } from 'node:fs/promises';
+import type { WireBytes } from '../../../protocol/index.ts';
 import { cleanReport, finding, progress, vm as record } from '../../../test/records.ts';
 import type { ActionRecord, FindingRecord, VaultRecord } from '../../store/records.ts';
 import { OperationError } from '../error.ts';
@@ -174,8 +175,8 @@ export class MemoryOperations implements Operations {
     return { items: [quarantined()] };
   }
 
-  restore(id: string): Promise<void> {
-    return this.held(`restore ${id}`, id);
+  restore(id: string, to?: WireBytes): Promise<void> {
+    return this.held(`restore ${id}${to === undefined ? '' : ` to ${JSON.stringify(to)}`}`, id);
   }
 
   purge(id: string): Promise<void> {
