@@ -40,6 +40,15 @@ describe('the response to a finding', () => {
     log.outcome('delete:file', { code: 'vanished' });
     expect([log.response, log.reason]).toEqual(['failed', 'the guest did not delete the file: vanished']);
   });
+
+  it('is unknown when what came of a step is; one that failed outweighs it, one that was done does not', () => {
+    const log = new ResponseLog();
+    log.outcome('stop:process', { code: 'unknown', detail: 'asked three times' });
+    log.outcome('contain:file', { code: 'done' });
+    expect([log.response, log.reason]).toEqual(['unknown', 'asked three times']);
+    log.outcome('delete:file', { code: 'changed' });
+    expect(log.response).toBe('failed');
+  });
 });
 
 describe('an outcome that comes after its scan', () => {

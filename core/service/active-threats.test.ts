@@ -49,11 +49,14 @@ const threats = async (onActiveThreat = 'pause', sourceOf = () => source): Promi
 };
 
 describe('malware that runs', () => {
-  it.each(['reported', 'failed'] as const)('and was only %s has its VM paused', async (response) => {
-    await (await threats()).answer(found(running(response)));
-    expect(paused).toEqual([web.id]);
-    expect(log.lines).toMatchObject([{ level: 'warn', message: expect.stringContaining('is paused') }]);
-  });
+  it.each(['reported', 'failed', 'unknown'] as const)(
+    'and was only %s has its VM paused',
+    async (response) => {
+      await (await threats()).answer(found(running(response)));
+      expect(paused).toEqual([web.id]);
+      expect(log.lines).toMatchObject([{ level: 'warn', message: expect.stringContaining('is paused') }]);
+    },
+  );
 
   it('has it paused as well when the guest broke the scan off', async () => {
     await (await threats()).answer(found(running('reported'), 'failed'));

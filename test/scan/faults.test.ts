@@ -83,7 +83,9 @@ describe('a channel that breaks after a command was sent', () => {
     const { actions, vault, journal } = engine.kept();
     expect(actions.map(({ outcome }) => outcome?.code)).toEqual(['done', 'done']);
     expect(vault.map(({ status }) => status)).toEqual(['held', 'held']);
-    expect(journal).toHaveLength(4);
+    // Two intents, two outcomes, and that the answer to one did not come.
+    expect(journal).toHaveLength(5);
+    expect(journal.filter((entry) => entry === 'try')).toHaveLength(1);
     // The finding says what became of it, though its scan never heard.
     expect(engine.kept().findings.map(({ response }) => response)).toEqual(['contained', 'contained']);
   });
