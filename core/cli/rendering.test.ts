@@ -102,7 +102,10 @@ const hostileReport = (text: string) => {
       {
         ...processFinding(),
         detections,
-        subject: { ...processFinding().subject, executable: text } as const,
+        subject: {
+          ...{ ...processFinding().subject, executable: text },
+          ...({ namespace: 'foreign', container: { runtime: text, id: text } } as const),
+        } as const,
       },
     ],
     unscanned: clean.unscanned.map((one) => ({ ...one, path: text, detail: text })),

@@ -153,6 +153,16 @@ describe('detection finding', () => {
     });
   });
 
+  it('has the container of the process, with its text escaped', () => {
+    const { subject } = processFinding();
+    const container = { runtime: 'docker', id: 'db\u001b[2J' };
+    const event = detectionFinding(
+      { ...processFinding(), subject: { ...subject, container } as never },
+      vm(),
+    );
+    expect(event).toMatchObject({ evidences: [{ container: { runtime: 'docker', uid: 'db\\x1b[2J' } }] });
+  });
+
   it('has the process, and is no alert when it is only suspicious', () => {
     expect(detectionFinding({ ...processFinding(), response: 'reported' }, vm())).toMatchObject({
       evidences: [{ process: { pid: 4711, uid: '4711@99', name: 'x', file: { path: '/tmp/.x' } } }],

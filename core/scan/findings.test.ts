@@ -75,6 +75,15 @@ describe('the finding of a process', () => {
     });
   });
 
+  it('says that the process sees other mounts than the guest, and in which container', () => {
+    const container = { runtime: 'docker', id: 'db' };
+    const within = { ...running(), namespace: 'foreign', container } as const;
+    const { record } = processFinding(within, verdict, circumstances);
+    expect(record.subject).toMatchObject({ namespace: 'foreign', container });
+    const own = processFinding({ ...running(), namespace: 'own' }, verdict, circumstances);
+    expect(own.record.subject).not.toHaveProperty('namespace');
+  });
+
   it('is another for a process that came to the same pid later', () => {
     const [one, other] = [running('77'), running('78')].map((process) =>
       processFinding(process, verdict, circumstances),

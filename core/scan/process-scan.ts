@@ -13,6 +13,7 @@ import {
   isRunning,
   lengthOfText,
   type RunningProcess,
+  shownPath,
   shownPlace,
   subjectOf,
 } from './processes.ts';
@@ -86,6 +87,7 @@ export class ProcessScan {
     );
     const found: Answerable[] = [];
     for (const { process, subject } of judged) {
+      this.noteStarted(process);
       const verdict = verdicts.get(subject.id);
       if (!verdict) continue;
       const name = `process ${process.pid} ${subject.name}`;
@@ -94,6 +96,16 @@ export class ProcessScan {
       if (isFound(verdict)) found.push(this.answerable(process, verdict));
     }
     return found;
+  }
+
+  /**
+   * What no listing has ran from its path, and what started it may start it again. Another process can run the same from
+   * a path of another namespace, which is nothing here.
+   */
+  private noteStarted({ executable }: RunningProcess): void {
+    const key = inodeKey(executable);
+    const detections = this.read.has(key) && executable.placed ? this.scan.guilty.get(key) : undefined;
+    if (detections) this.scan.starters.found(shownPath(executable), { state: 'malicious', detections });
   }
 
   private answerable(
@@ -109,7 +121,7 @@ export class ProcessScan {
 
   /** Executables that are in no listing of files are read through their process. */
   private async judgeExecutables(running: readonly RunningProcess[], signal: AbortSignal): Promise<void> {
-    const { detection, guilty, starters, tally } = this.scan;
+    const { detection, guilty, tally } = this.scan;
     const items = executableItems(running, detection).filter(
       ({ executable }) => !this.read.has(inodeKey(executable)),
     );
@@ -117,11 +129,8 @@ export class ProcessScan {
     for (const { executable } of items) this.read.add(inodeKey(executable));
     for await (const judged of this.scan.fetchAndJudge(once(items), signal)) {
       for (const { item, verdict } of judged) {
-        const { executable, facts } = item;
-        if (isFound(verdict)) guilty.set(inodeKey(executable), verdict.detections);
-        // It ran from there, and what started it may start it again. A path of another namespace is nothing here.
-        if (executable.placed) starters.found(facts.path, verdict);
-        if ('unfinished' in verdict && verdict.unfinished) tally.missed(facts.path, verdict.unfinished);
+        if (isFound(verdict)) guilty.set(inodeKey(item.executable), verdict.detections);
+        if ('unfinished' in verdict && verdict.unfinished) tally.missed(item.facts.path, verdict.unfinished);
       }
       release(judged);
     }

@@ -44,6 +44,8 @@ export function targetOf({ pid, start, executable: { dev, ino } }: RunningProces
   return { pid, start, executable: { dev, ino } };
 }
 
+export const shownPath = ({ path }: Executable): string => displayBytes(decodeBytes(path));
+
 /** Characters of what it tells of itself. */
 export function lengthOfText({ name, commandLine, executable }: RunningProcess): number {
   const words = [name, executable.path, ...commandLine];
@@ -74,7 +76,7 @@ export function subjectOf(process: RunningProcess, detections?: readonly Found[]
     commandLine: process.commandLine.map((argument) => displayBytes(decodeBytes(argument))),
     ...(container && { container: shownContainer(container) }),
     executable: {
-      path: displayBytes(decodeBytes(executable.path)),
+      path: shownPath(executable),
       deleted: executable.deleted,
       inMemory: executable.inMemory,
       ...(detections && { detections }),
@@ -93,7 +95,7 @@ export function executableItems(
   const items = new Map<string, WantedExecutable>();
   for (const { pid, start, uid, executable } of running) {
     if (!isReadThroughProcess(executable)) continue;
-    const path = displayBytes(decodeBytes(executable.path));
+    const path = shownPath(executable);
     // Only the descriptor would tell more of a file that no listing has.
     const facts = { path, size: 0, mode: 0, uid, gid: 0, mtime: '0.000000000' };
     const interest = detection.interest({ kind: 'file', facts });

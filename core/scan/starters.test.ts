@@ -121,6 +121,22 @@ describe('a file that starts something malicious', () => {
     expect(findings[1]).toMatchObject({ judgement: 'malicious', response: 'contained' });
   });
 
+  it('is found where the same is run from there and, first, from a path of another namespace', async () => {
+    const told = { parent: 1, start: '5', uid: 0, name: 'x', commandLine: [] };
+    const runs = (pid: number, path: string, placed: boolean) => ({
+      ...{ type: 'process' as const, pid, ...told },
+      executable: { path, dev: '2049', ino: '77', deleted: true, inMemory: false, placed },
+    });
+    const scan = await scanOf([UNIT]);
+    const processes = [runs(6, '/usr/bin/bash', false), runs(7, '/tmp/x', true)];
+    scan.become({ files: [UNIT], processes, executables: { 6: 'evil', 7: 'evil' } });
+    const { findings } = await scan.run({ mode: 'contain' });
+    expect(findings.map(({ subject }) => subject.kind)).toEqual(['process', 'process', 'file']);
+    expect(scan.session.requests.flatMap(({ files }) => files).filter((file) => 'pid' in file)).toHaveLength(
+      1,
+    );
+  });
+
   it('is found again in the next scan, though nothing of it changed', async () => {
     const scan = await scanOf([UNIT, EVIL]);
     await scan.run();

@@ -197,6 +197,18 @@ describe('FindingStore', () => {
     expect(findings.find('f1')).not.toHaveProperty('reason');
   });
 
+  test('keeps the container of a process, and many findings or none', () => {
+    const findings = new FindingStore(database);
+    const container = { runtime: 'docker', id: 'db' };
+    const told = { kind: 'process', pid: 7, start: '5', uid: 0, name: 'x', executable: '/x' } as const;
+    const process = { ...finding, id: 'f2', subject: { ...told, namespace: 'foreign', container } } as const;
+    expect(findings.upsertAll([finding, process])).toStrictEqual([finding, process]);
+    expect(findings.find('f2')).toStrictEqual(process);
+    const broken = { ...finding, id: 'f4', vm: null as never };
+    expect(() => findings.upsertAll([{ ...finding, id: 'f3' }, broken])).toThrow();
+    expect(findings.find('f3')).toBeUndefined();
+  });
+
   test('filters by guest, scan and judgement', () => {
     const findings = new FindingStore(database);
     findings.upsert(finding);
