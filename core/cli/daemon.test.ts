@@ -124,6 +124,15 @@ describe('scan', () => {
     expect([code, out]).toEqual([2, expect.stringContaining('what should be done about 1 finding failed')]);
   });
 
+  it('says that the guest is suspended, and why', async () => {
+    const suspended = { at: 1, reason: 'its key is that of db-1' };
+    const whole = report();
+    operations.onScan = ({ id }) =>
+      queueMicrotask(() => operations.end(id, {}, { ...whole, vm: { ...whole.vm, suspended } }));
+    const { out } = await lazaret(['scan', 'web-1']);
+    expect(out).toMatch(/^suspended {2}nothing is done to it until .*: its key is that of db-1$/m);
+  });
+
   it('scans all that are on, shows progress on a terminal, and exits with 0 when they are clean', async () => {
     operations.onScan = ({ id }) => {
       operations.tell(id, { type: 'progress', progress: { ...progress(), filesDone: 777 } });
@@ -222,6 +231,15 @@ describe('vm', () => {
     expect(out).not.toContain('\u001b');
     const lines = (await lazaret(['vm', 'list', '--json'])).out.trimEnd().split('\n');
     expect(lines.map((line) => JSON.parse(line))).toEqual(operations.machines);
+  });
+
+  it('list shows one that is suspended, whether or not it is connected', async () => {
+    const [first = expect.unreachable(), second = expect.unreachable()] = operations.machines;
+    const suspended = { at: 1, reason: 'a clone' };
+    operations.machines.splice(0, 2, { ...first, suspended }, { ...second, suspended });
+    const { out } = await lazaret(['vm', 'list']);
+    expect(out).toMatch(/^web-1 .* connected, suspended /m);
+    expect(out).toMatch(/^db-1 .* waiting, suspended /m);
   });
 
   it('show has what is now before what is known from before', async () => {

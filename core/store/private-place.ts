@@ -17,27 +17,41 @@ const FILES = [
 ];
 const GROUP_OR_OTHERS_WRITE = 0o022;
 
-/** Throws StoreError `not-private` unless all of it is `user`'s alone. What is missing is no fault. */
+/**
+ * Throws StoreError `not-private` unless all of it is `user`'s alone; a file may be root's, who wrote it once. What is
+ * missing is no fault.
+ */
 export function requirePrivate(directory: string, user: number = ownUser()): void {
-  requireOwn(directory, 'the state directory', user, (facts) => facts.isDirectory());
-  for (const name of DIRECTORIES)
-    requireOwn(join(directory, name), 'a directory of lazaret', user, (facts) => facts.isDirectory());
-  for (const name of FILES)
-    requireOwn(join(directory, name), 'a file of lazaret', user, (facts) => facts.isFile());
+  const isDirectory = (facts: Stats): boolean => facts.isDirectory();
+  requireOwn(directory, { what: 'the state directory', owners: [user], isRight: isDirectory });
+  for (const name of DIRECTORIES) {
+    const path = join(directory, name);
+    requireOwn(path, { what: 'a directory of lazaret', owners: [user], isRight: isDirectory });
+  }
+  for (const name of FILES) {
+    const isRight = (facts: Stats): boolean => facts.isFile();
+    requireOwn(join(directory, name), { what: 'a file of lazaret', owners: [user, 0], isRight });
+  }
 }
 
-function requireOwn(path: string, what: string, user: number, isRight: (facts: Stats) => boolean): void {
+interface Expected {
+  readonly what: string;
+  readonly owners: readonly number[];
+  readonly isRight: (facts: Stats) => boolean;
+}
+
+function requireOwn(path: string, expected: Expected): void {
   const facts = lstatSync(path, { throwIfNoEntry: false });
-  const why = facts && whyNotOwn(path, facts, user, isRight(facts));
-  if (why !== undefined) throw new StoreError('not-private', `${path}, ${what}, ${why}`);
+  const why = facts && whyNotOwn(path, facts, expected);
+  if (why !== undefined) throw new StoreError('not-private', `${path}, ${expected.what}, ${why}`);
 }
 
-function whyNotOwn(path: string, facts: Stats, user: number, isRight: boolean): string | undefined {
+function whyNotOwn(path: string, facts: Stats, { owners, isRight }: Expected): string | undefined {
   if (facts.isSymbolicLink())
     return 'is a symbolic link: put what it leads to in its place, or name the real place as state';
-  if (!isRight) return 'is something else: move it away';
-  if (facts.uid !== user)
-    return `belongs to user ${facts.uid}, and this is user ${user}: run lazaret as its owner (sudo -u), or change that with chown`;
+  if (!isRight(facts)) return 'is something else: move it away';
+  if (!owners.includes(facts.uid))
+    return `belongs to user ${facts.uid}, and this is user ${owners[0]}: run lazaret as its owner (sudo -u), or change that with chown`;
   if ((facts.mode & GROUP_OR_OTHERS_WRITE) !== 0)
     return `can be written by others: take that away (chmod go-w ${path})`;
   return undefined;

@@ -80,6 +80,12 @@ async function tlsAttacker(begin: string): Promise<Socket> {
   return socket;
 }
 
+/** Resolves when the other side has ended or cut it. */
+const cutOff = (socket: Socket): Promise<void> =>
+  new Promise((resolve) => {
+    socket.once('end', resolve).once('close', () => resolve());
+  });
+
 const CLIENT_HELLO_BEGUN = Buffer.from([0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x00]);
 const HALF_A_HEADER = 'GET /v1/vms HTTP/1.1\r\nhost: x\r\nx-slow: ';
 const HALF_A_BODY = `POST /v1/scans HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nauthorization: Bearer ${SECRET}\r\ncontent-length: 100\r\n\r\n{"vm"`;
@@ -129,7 +135,7 @@ describe('one address', () => {
     await start({ connections: 6, connectionsFromOne: 3, timeouts: LONG });
     const other = await attacker('', { port, host: '127.0.0.1', localAddress: '127.0.0.2' });
     const first = await attacker('', { port, host: '127.0.0.1' });
-    const cut = once(first, 'end');
+    const cut = cutOff(first);
     for (let n = 0; n < 8; n++) await attacker('', { port, host: '127.0.0.1' });
     await cut;
     expect((await overTls()).status).toBe(200);
@@ -151,7 +157,7 @@ describe('one who is known', () => {
   it('makes way when they wait between requests and nobody is unknown', async () => {
     await start({ connections: 2, timeouts: { ...LONG, keepAlive: 600_000 } });
     const idle = await attacker('GET /livez HTTP/1.1\r\nhost: x\r\n\r\n', { path: socketPath });
-    const ended = once(idle, 'end');
+    const ended = cutOff(idle);
     await once(idle, 'data');
     await operations.startScan({ vm: 'web-1' });
     const followed = ask({ socketPath }, { path: '/v1/scans/scan-1/events' });
@@ -188,7 +194,7 @@ describe('a body', () => {
     const socket = await attacker(begin, { path: socketPath });
     const drip = setInterval(() => socket.write('x'), 5);
     try {
-      await once(socket, 'end');
+      await cutOff(socket);
     } finally {
       clearInterval(drip);
     }
