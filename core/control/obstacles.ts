@@ -39,13 +39,12 @@ const OBSTACLES: Readonly<Record<Obstacle, Told>> = {
 /** Where the kernel had no word in it. */
 const CODES: Readonly<Partial<Record<RecordedOutcome['code'], Told>>> = {
   occupied: { what: 'something stands there already', next: 'move that away first' },
-  protected: { what: 'it belongs to the agent itself' },
 };
 
 /** What helps with any restoring, whatever is in the way at that place. */
 const ELSEWHERE = 'put the file elsewhere with lazaret quarantine restore ID --to PATH';
 const OF_PLACE: ReadonlySet<string> = new Set<string>([
-  ...(['occupied', 'protected', 'read-only', 'no-space', 'quota', 'not-permitted', 'immutable'] as const),
+  ...(['occupied', 'read-only', 'no-space', 'quota', 'not-permitted', 'immutable'] as const),
   ...(['parent-gone', 'parent-link', 'parent-no-directory', 'name-too-long'] as const),
 ]);
 

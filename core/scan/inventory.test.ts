@@ -24,6 +24,7 @@ describe('a listing', () => {
     const { request } = await list({});
     expect(request).toEqual({
       ...policy,
+      followRoots: true,
       roots: [{ b64: Buffer.from('/\xff', 'latin1').toString('base64') }],
       excludes: ['/proc'],
     });

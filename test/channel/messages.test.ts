@@ -102,6 +102,29 @@ describe('a listing', () => {
     expect(await outcomeOf(ROUTES.files, handler, listFiles)).toEqual(refused);
   });
 
+  const roots =
+    (...lines: unknown[]): Handler =>
+    (stream) =>
+      sendLines(stream, [...lines, END]);
+  const asked = { ...INVENTORY, roots: ['/bin/'], followRoots: true };
+  const root = (path: string, target: string) => ({ type: 'root', path, target });
+
+  it('may tell once where a root that was asked for leads', async () => {
+    const list = (session: GuestSession) => collect(session.listFiles(asked));
+    const told = await outcomeOf(ROUTES.files, roots(root('/bin', '/usr/bin')), list);
+    expect(told).toEqual({ request: 'no error', stillWorks: true });
+  });
+
+  it.each([
+    ['of a root that was not asked for', asked, [root('/tmp', '/usr')]],
+    ['of one twice', asked, [root('/bin', '/a'), root('/bin', '/b')]],
+    ['of one that leads out', asked, [root('/bin', '/../x')]],
+    ['where nobody wanted to know', INVENTORY, [root('/', '/usr')]],
+  ])('that tells %s breaks the protocol', async (_name, request, lines) => {
+    const list = (session: GuestSession) => collect(session.listFiles(request));
+    expect(await outcomeOf(ROUTES.files, roots(...lines), list)).toEqual(VIOLATION);
+  });
+
   it('comes page by page, with known lines by their digests', async () => {
     const walk = randomUUID();
     const line = directory(entry('a', 1));
