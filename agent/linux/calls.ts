@@ -39,6 +39,7 @@ const native = {
   pidfdSendSignal: system('i32', 'i32', 'u64', 'u32'),
   mkdirat: libc.bind('mkdirat', ['i32', 'buffer', 'u32']),
   unlinkat: libc.bind('unlinkat', ['i32', 'buffer', 'i32']),
+  readlinkat: libc.bind('readlinkat', ['i32', 'buffer', 'buffer', 'u64']),
   linkat: libc.bind('linkat', ['i32', 'buffer', 'i32', 'buffer', 'i32']),
   futimens: libc.bind('futimens', ['i32', 'buffer']),
   poll: libc.bind('poll', ['buffer', 'u64', 'i32']),
@@ -67,6 +68,8 @@ const RENAME_NOREPLACE = 1;
 const RENAME_EXCHANGE = 2;
 
 const EMPTY_NAME = nativeBuffer(1);
+/** No link is longer than a path (PATH_MAX). */
+const linkTarget = nativeBuffer(4096);
 const openHow = nativeBuffer(OPEN_HOW_BYTES);
 const times = nativeBuffer(32);
 const pollEntry = nativeBuffer(8);
@@ -138,6 +141,12 @@ export function renameExchange(from: number, name: Uint8Array, to: number, newNa
 /** Gives a file a second name; EEXIST when that is taken. */
 export function link(from: number, name: Uint8Array, to: number, newName: Uint8Array): void {
   check('linkat', native.linkat(from, cString(name), to, cString(newName, 'second'), 0));
+}
+
+/** What a symbolic link says; `name` ends with NUL. The bytes are a view, valid until the next call. */
+export function readLink(directory: number, name: Uint8Array): Buffer {
+  const length = native.readlinkat(directory, name, linkTarget, BigInt(linkTarget.length));
+  return linkTarget.subarray(0, check('readlinkat', length));
 }
 
 export function makeDirectory(directory: number, name: Uint8Array, mode: number): void {

@@ -48,6 +48,10 @@ export class FileStatus {
     return this.isKind(constants.S_IFDIR);
   }
 
+  get isLink(): boolean {
+    return this.isKind(constants.S_IFLNK);
+  }
+
   /** As stat(2) gives st_dev (gnu_dev_makedev). */
   get dev(): string {
     const major = this.bytes.readUInt32LE(DEV_MAJOR);
