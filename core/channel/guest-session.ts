@@ -15,6 +15,7 @@ import {
   OPENC2_CONTENT_TYPE,
   type Outcome,
   OutcomeResponse,
+  type PieceRequest,
   ProcessLine,
   ProtocolError,
   parseMessage,
@@ -27,7 +28,15 @@ import type { Exchange } from './exchange.ts';
 import { answerLines } from './lines.ts';
 import type { Link } from './link.ts';
 import { listFiles } from './listing.ts';
-import type { Admission, GuestSession, KnownLines, ListedLine, UntrustedClaim } from './session.ts';
+import { readPieces } from './pieces.ts';
+import type {
+  Admission,
+  GuestSession,
+  KnownLines,
+  ListedLine,
+  ReadPieces,
+  UntrustedClaim,
+} from './session.ts';
 
 const JSON_TYPE = 'application/json';
 
@@ -96,6 +105,10 @@ export class Session implements GuestSession {
       if ('index' in line) yield line;
     }
     if (next !== request.files.length) throw this.link.violated('digests of files are missing');
+  }
+
+  readPieces(request: PieceRequest, signal?: AbortSignal): AsyncGenerator<ReadPieces> {
+    return readPieces(this.link, request, signal);
   }
 
   async *readContent(

@@ -1,5 +1,6 @@
 import {
   ALLOWANCE,
+  decodeBytes,
   GuestPath,
   type InventoryLine,
   type InventoryRequest,
@@ -38,7 +39,8 @@ export class InventoryCheck {
     if (line.type === 'directory') {
       GuestPath.of(line.path);
       for (const [name] of line.files) checkName(name);
-      this.files += line.files.length;
+      for (const [name, target] of line.links ?? []) checkLink(name, target);
+      this.files += line.files.length + (line.links?.length ?? 0);
     } else if (line.type === 'known') this.checkKnown(line.digests);
     if (this.files > this.maxEntries || this.lines > this.maxEntries + ALLOWANCE.inventoryLines) {
       throw new ProtocolError('message-too-large', `a listing goes past its ${this.maxEntries} entries`);
@@ -58,6 +60,14 @@ export class InventoryCheck {
     const stranger = digests.find((digest) => !this.known.has(digest));
     if (stranger === undefined) return;
     throw new ProtocolError('malformed-message', 'a listing refers to a line that nobody spoke of');
+  }
+}
+
+function checkLink(name: WireBytes, target: WireBytes): void {
+  checkName(name);
+  const { length } = decodeBytes(target);
+  if (length === 0 || length > LIMITS.pathBytes) {
+    throw new ProtocolError('malformed-path', 'what a link in a listing says cannot be a path');
   }
 }
 

@@ -13,6 +13,8 @@ import type {
   InventoryRequest,
   LoginRequest,
   Outcome,
+  PieceLine,
+  PieceRequest,
   ProcessLine,
   SealedInstruction,
 } from '../../protocol/index.ts';
@@ -35,6 +37,8 @@ export type ListedLine =
 export type UntrustedClaim =
   | { readonly index: number; readonly facts: FileFacts; readonly sha256: string }
   | { readonly index: number; readonly failure: ContentFailure };
+
+export type ReadPieces = Exclude<PieceLine, { type: 'end' }>;
 
 /** A guest as the hypervisor (or the command line) names it. */
 export interface Domain {
@@ -86,6 +90,11 @@ export interface GuestSession {
   readContent(request: ContentRequest, signal?: AbortSignal): AsyncIterable<readonly ContentRecord[]>;
   /** What the agent says are the SHA-256s of files, in the order of the request. Nothing but its word stands behind them. */
   claimDigests(request: ContentRequest, signal?: AbortSignal): AsyncIterable<UntrustedClaim>;
+  /**
+   * Some bytes of files, in the order of the request: of each as many pieces as were asked for, none longer. An agent
+   * that has no such route makes it reject with ChannelError `refused`.
+   */
+  readPieces(request: PieceRequest, signal?: AbortSignal): AsyncIterable<ReadPieces>;
   listProcesses(signal?: AbortSignal): AsyncIterable<ProcessLine>;
   /** Puts content into the guest for restore:file or update:file. */
   stage(sha256: string, content: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<void>;

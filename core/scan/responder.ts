@@ -2,11 +2,10 @@
  * Answers findings as they come, while the scan goes on behind them: keeps each, plans with the remediations,
  * has the plan carried out, and notes what came of it.
  */
-import { GuestPath } from '../../protocol/index.ts';
 import type { Mode, Step } from '../api/index.ts';
 import type { ConnectedGuest } from '../capability/connect.ts';
 import type { ActionExecutor, ActionRequest, ClosedAction } from '../control/execute.ts';
-import { type NeverTouch, PROTECTED_ROOTS } from '../control/never-touch.ts';
+import type { NeverTouch } from '../control/never-touch.ts';
 import { type NamedRemediation, type PlannedStep, planActions, type WithheldStep } from '../control/plan.ts';
 import { InstructionError } from '../error.ts';
 import { detectionFinding, remediation as remediationEvent } from '../events/ocsf.ts';
@@ -14,9 +13,10 @@ import type { EventSink } from '../events/sink.ts';
 import type { FindingStore } from '../store/findings.ts';
 import type { FindingRecord } from '../store/records.ts';
 import type { Found } from './findings.ts';
-import type { InventoryPolicy } from './inventory.ts';
 import { ResponseLog } from './response.ts';
 import type { Content } from './spool.ts';
+import type { KnownNeedsOfGuest } from './survey/known-needs.ts';
+import { Survey } from './survey/survey.ts';
 
 /** A finding to be answered, with its content where it is a file's. */
 export interface Answerable extends Found {
@@ -27,6 +27,7 @@ export interface ResponderParts {
   readonly remediations: readonly NamedRemediation[];
   readonly executor: ActionExecutor;
   readonly neverTouch: NeverTouch;
+  readonly knownNeeds: KnownNeedsOfGuest;
   readonly findings: FindingStore;
   readonly events: EventSink;
 }
@@ -35,8 +36,6 @@ export interface ResponsePolicy {
   readonly mode: Mode;
   readonly dryRun: boolean;
   readonly deleteWhenNotContainable: boolean;
-  /** Bounds on listing the places of protected files. */
-  readonly inventory: Omit<InventoryPolicy, 'roots'>;
 }
 
 export class Responder {
@@ -90,28 +89,19 @@ export class Responder {
   }
 
   /**
-   * Before anything is done in a guest, the protected files are listed, so that one is recognised by its inode
+   * Before anything is done in a guest, its protected files are learnt, so that one is recognised by its inode
    * under any name, whatever part of the guest is being scanned.
    */
   private async surveyProtected(signal: AbortSignal): Promise<void> {
     if (this.surveyed) return;
     const { neverTouch } = this.parts;
-    const roots = PROTECTED_ROOTS.map((root) => GuestPath.of(root));
-    for await (const line of this.guest.session.listFiles(this.surveyRequest(roots), signal)) {
-      if (line.type !== 'directory') continue;
-      const directory = GuestPath.of(line.path);
-      for (const [name, ino] of line.files) neverTouch.observe(directory.child(name), line.dev, ino);
-    }
+    await new Survey(this.guest.session, neverTouch, signal, this.parts.knownNeeds).run();
     if (this.guest.instructionSet.instructions.includes('query:processes')) {
       for await (const line of this.guest.session.listProcesses(signal)) {
         if (line.type === 'process') neverTouch.observeProcess(line);
       }
     }
     this.surveyed = true;
-  }
-
-  private surveyRequest(roots: readonly GuestPath[]) {
-    return { ...this.policy.inventory, excludes: [], roots: roots.map((root) => root.wire) };
   }
 
   /** The steps for one finding, in their order. One that fails does not keep the next from being tried. */

@@ -1,7 +1,13 @@
 /** A session that answers as it is told, for faults that no honest agent makes. It keeps to the contract of `GuestSession`. */
 import { createHash } from 'node:crypto';
 import type { ConnectedGuest } from '../../core/capability/connect.ts';
-import type { GuestSession, KnownLines, ListedLine, UntrustedClaim } from '../../core/channel/session.ts';
+import type {
+  GuestSession,
+  KnownLines,
+  ListedLine,
+  ReadPieces,
+  UntrustedClaim,
+} from '../../core/channel/session.ts';
 import {
   type ContentFault,
   type ContentRecord,
@@ -13,6 +19,7 @@ import {
   type InventoryLine,
   type InventoryRequest,
   type Outcome,
+  type PieceRequest,
   type ProcessLine,
   RECORD,
   type SealedInstruction,
@@ -132,6 +139,18 @@ export class ScriptedSession implements GuestSession {
           ? { path, content: this.script.executables?.[wanted.pid] }
           : this.script.files?.find((one) => one.path === path);
       yield recordsOf(index, file as ScriptedFile | undefined, request.maxFileBytes);
+    }
+  }
+
+  async *readPieces({ files }: PieceRequest): AsyncGenerator<ReadPieces> {
+    for (const [index, { path, pieces }] of files.entries()) {
+      const file = this.script.files?.find((one) => one.path === decodeBytes(path).toString());
+      if (file?.content === undefined) yield { type: 'failure', index, failure: { reason: 'vanished' } };
+      else {
+        const content = Buffer.from(file.content, 'latin1');
+        const data = pieces.map(([at, bytes]) => content.subarray(at, at + bytes).toString('base64'));
+        yield { type: 'pieces', index, data };
+      }
     }
   }
 
