@@ -19,7 +19,9 @@ import {
 import { PROTECTED, type ProtectedKind } from './protected.ts';
 
 /** Inodes that are remembered of one guest: as many as forty kernels have modules. */
-const MOST_INODES = 262_144;
+export const MOST_INODES = 262_144;
+/** Paths of them that the list by itself does not have. */
+const MOST_PATHS = 8192;
 const TOO_MANY = 'withheld: the protected places of this guest are too many to know';
 
 const KTHREADD = 2;
@@ -28,6 +30,7 @@ const KTHREADD = 2;
 export class NeverTouch {
   private readonly operatorPaths: readonly string[];
   private readonly inodes = new Map<string, string>();
+  private readonly paths = new Map<string, string>();
   private readonly processes = new Map<string, string>();
   private knowsAll = true;
 
@@ -46,8 +49,15 @@ export class NeverTouch {
   /** Learns a file that is protected whatever its path; `what` it is, as a noun. */
   protect(dev: string, ino: string, what: string): void {
     const key = inodeKey(dev, ino);
-    if (this.inodes.size >= MOST_INODES && !this.inodes.has(key)) this.knowsAll = false;
+    if (this.isFull && !this.inodes.has(key)) this.knowsAll = false;
     else this.inodes.set(key, what);
+  }
+
+  /** The same by its path: some file systems (overlayfs) tell another device of a file than of its directory. */
+  protectPath(path: GuestPath, what: string): void {
+    if (this.kindAt(path.bytes)) return;
+    if (this.paths.size >= MOST_PATHS) this.knowsAll = false;
+    else this.paths.set(comparable(path.bytes), what);
   }
 
   /** Whether a file at this path would be protected. */
@@ -56,7 +66,14 @@ export class NeverTouch {
     const kind = PROTECTED.find(({ pattern }) => pattern.test(name));
     if (kind) return kind;
     const isOperators = (own: string) => name === own || name.startsWith(own === '/' ? own : `${own}/`);
-    return this.operatorPaths.some(isOperators) ? OPERATORS : undefined;
+    if (this.operatorPaths.some(isOperators)) return OPERATORS;
+    const learnt = this.paths.get(name);
+    return learnt === undefined ? undefined : { what: learnt, isLinked: false };
+  }
+
+  /** Whether there is room for more. */
+  get isFull(): boolean {
+    return this.inodes.size >= MOST_INODES;
   }
 
   /** There are protected files that could not be learnt: from now on every file may be one of them. */

@@ -1,4 +1,5 @@
 import { CodedError } from '../../../protocol/index.ts';
+import { MOST_INODES } from '../../control/never-touch.ts';
 
 /**
  * How much the survey of one guest takes in. A distribution needs some hundredth of it; only root in the guest can
@@ -12,6 +13,8 @@ export const SURVEY = {
   /** Directories that are remembered, and the names in them. */
   directories: 4096,
   names: 131_072,
+  /** Protected files. */
+  inodes: MOST_INODES,
   /** Programs and libraries whose needs are read, and how far a need can lead to another. */
   programs: 8192,
   rounds: 64,

@@ -169,6 +169,7 @@ export class GuestTree {
     for await (const line of this.session.listFiles(request, this.signal)) {
       if (line.type === 'directory') {
         this.entriesLeft -= line.files.length + (line.links?.length ?? 0);
+        if (this.entriesLeft < 0) throw pastBound('entries');
         yield line;
       } else if (line.type === 'end') requireWhole(line.limit, maxDepth);
     }

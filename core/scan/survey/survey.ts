@@ -89,16 +89,20 @@ export class Survey {
       links.map(async ({ directory, as, name }) => {
         if (!this.neverTouch.kindAt(Buffer.from(join(as, name), 'latin1'))) return;
         const file = await this.tree.file(join(directory, name));
-        if (file) this.observe(as, file, name);
+        if (!file) return;
+        const kind = this.observe(as, file, name);
+        if (kind) this.neverTouch.protectPath(guestPath(file.path), kind.what);
       }),
     );
   }
 
-  private observe(as: string, file: GuestFile, name = latin1(file.entry[0])): void {
+  private observe(as: string, file: GuestFile, name = latin1(file.entry[0])) {
     const [, ino, , , , mode] = file.entry;
     const kind = this.neverTouch.observe(guestPath(join(as, name)), file.dev, ino);
+    if (this.neverTouch.isFull) throw pastBound('inodes');
     const isLoaded = (mode & EXECUTABLE) !== 0 || name.includes('.so');
     if (kind?.isLinked && isLoaded) this.linked.push(file);
+    return kind;
   }
 
   private async trees(): Promise<void> {
@@ -134,7 +138,9 @@ export class Survey {
     const set = await libraryDirectories(this.tree, this.session, this.signal);
     await files.searchIn([...LIBRARY_DIRECTORIES, ...set]);
     for await (const { file, by } of files.of(this.linked)) {
-      this.neverTouch.protect(file.dev, file.entry[1], `what ${by} needs`);
+      const what = `what ${by} needs`;
+      this.neverTouch.protect(file.dev, file.entry[1], what);
+      this.neverTouch.protectPath(guestPath(file.path), what);
     }
   }
 }
