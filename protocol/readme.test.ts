@@ -11,6 +11,8 @@ import {
   InventoryLine,
   InventoryRequest,
   LoginAnswer,
+  PieceLine,
+  PieceRequest,
   ProcessLine,
   Refusal,
 } from './messages.ts';
@@ -19,7 +21,7 @@ import { decodeCommand, FeaturesResponse, OutcomeResponse } from './openc2.ts';
 const README = readFileSync(new URL('./README.md', import.meta.url), 'utf8');
 const SCHEMAS: z.ZodType[] = [
   ...[AgentLine, LoginAnswer, Refusal, Grant, InventoryRequest, InventoryLine, ContentRequest, ProcessLine],
-  ...[DigestLine, FeaturesResponse, OutcomeResponse],
+  ...[DigestLine, PieceRequest, PieceLine, FeaturesResponse, OutcomeResponse],
 ];
 
 /** A block is one message or a message a line. */

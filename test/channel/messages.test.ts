@@ -59,6 +59,9 @@ const body =
 const END = { type: 'end', files: 0, directories: 0, bytes: 0 };
 const directory = (...files: unknown[]) => ({ type: 'directory', path: '/d', dev: '1', files });
 
+const withLinks = (...links: unknown[]) => ({ ...directory(), access: [0o040755, 0, 0], links });
+const LINKS = Array.from({ length: 512 }, (_, at) => [`l${at}`, '/x']);
+
 describe('a listing', () => {
   it.each<[string, unknown[]]>([
     ['with an unknown type', [{ type: 'surprise' }, END]],
@@ -72,6 +75,12 @@ describe('a listing', () => {
     ['with a negative size', [directory(entry('a', -1)), END]],
     ['with a size past 2^53', [directory(entry('a', 2 ** 60)), END]],
     ['with too many files in a line', [directory(...Array.from({ length: 513 }, () => entry('a', 1))), END]],
+    ['with a link without a name', [withLinks(['', '/x']), END]],
+    ['with a link that climbs', [withLinks(['..', '/x']), END]],
+    ['with a link that says nothing', [withLinks(['l', '']), END]],
+    ['with a link that says more than a path', [withLinks(['l', `/${'x'.repeat(4096)}`]), END]],
+    ['with too many links in a line', [withLinks(...Array.from({ length: 513 }, () => ['l', '/x'])), END]],
+    ['with more links than entries', [...Array.from({ length: 100 }, () => withLinks(...LINKS)), END]],
     ['that goes on after its end', [END, directory()]],
     ['that ends twice', [END, END]],
     ['with a line that nobody spoke of', [{ type: 'known', digests: ['0'.repeat(32)] }, END]],

@@ -94,7 +94,7 @@ export class GuestTree {
   /** The regular file that a path comes to, in a directory of root's alone. Rejects as `directory`. */
   async file(path: string): Promise<GuestFile | undefined> {
     const found = await this.follow(path);
-    if (found === undefined) return undefined;
+    if (found === undefined || !isPath(found)) return undefined;
     const parent = await this.directory(parentOf(found));
     const entry = parent?.isRootsAlone ? parent.files.get(nameOf(found)) : undefined;
     return parent && entry && this.fileOf(parent.path, parent.dev, entry, true);
@@ -203,5 +203,5 @@ const nameOf = (path: string): string => path.slice(path.lastIndexOf('/') + 1);
 const componentsOf = (path: string): string[] =>
   path.split('/').filter((name) => name !== '' && name !== '.');
 
-const isPath = (path: string): boolean =>
+export const isPath = (path: string): boolean =>
   path.startsWith('/') && path.length <= LIMITS.pathBytes && !/\0|(^|\/)\.{1,2}(\/|$)/.test(path);

@@ -14,7 +14,7 @@ import {
   type ProtectedPlace,
 } from '../../control/protected.ts';
 import { pastBound, SURVEY, SurveyError } from './bounds.ts';
-import { type GuestFile, GuestTree, guestPath, join, latin1 } from './guest-tree.ts';
+import { type GuestFile, GuestTree, guestPath, isPath, join, latin1 } from './guest-tree.ts';
 import { KnownNeedsOfGuest } from './known-needs.ts';
 import { LinkedFiles } from './linked-files.ts';
 import { libraryDirectories } from './loader-settings.ts';
@@ -98,7 +98,10 @@ export class Survey {
 
   private observe(as: string, file: GuestFile, name = latin1(file.entry[0])) {
     const [, ino, , , , mode] = file.entry;
-    const kind = this.neverTouch.observe(guestPath(join(as, name)), file.dev, ino);
+    const path = join(as, name);
+    // A name that is too long to be used is none.
+    if (!isPath(path)) return undefined;
+    const kind = this.neverTouch.observe(guestPath(path), file.dev, ino);
     if (this.neverTouch.isFull) throw pastBound('inodes');
     const isLoaded = (mode & EXECUTABLE) !== 0 || name.includes('.so');
     if (kind?.isLinked && isLoaded) this.linked.push(file);
