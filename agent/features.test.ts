@@ -46,7 +46,7 @@ it('reads mount points as bytes', () => {
     '22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n30 22 0:25 / /mnt/a\\040b\\134\\377 rw - tmpfs tmpfs rw\n',
   );
   expect(parseMountInfo(text)).toEqual([
-    { path: Buffer.from('/'), type: 'ext4' },
-    { path: Buffer.from('/mnt/a b\\\xff', 'latin1'), type: 'tmpfs' },
+    { id: '22', path: Buffer.from('/'), type: 'ext4' },
+    { id: '30', path: Buffer.from('/mnt/a b\\\xff', 'latin1'), type: 'tmpfs' },
   ]);
 });

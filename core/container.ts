@@ -110,7 +110,7 @@ export async function compose(settings: Settings, options: ServiceOptions): Prom
   const context = {
     logger: options.logger,
     cache: join(settings.state, 'cache'),
-    signal: stop.signal,
+    signal: options.signal ? AbortSignal.any([stop.signal, options.signal]) : stop.signal,
     refused: refused.map(({ directory, error }) => ({ file: directory, message: error.message })),
   };
   const store = new PackStore(database);
@@ -256,8 +256,9 @@ function sessionOpener(container: DependencyContainer): OpenSession {
     scope.registerInstance(TOKENS.neverTouch, new NeverTouch(neverTouch.map((path) => GuestPath.of(path))));
     const session = scope.resolve(VmSession);
     try {
-      const closed = await executor.reconcile(session.guest);
+      const { closed, lost } = await executor.reconcile(session.guest);
       await noteLateOutcomes(closed, guest.vm, records);
+      if (lost) throw lost;
       return session;
     } catch (error) {
       await session[Symbol.asyncDispose]();

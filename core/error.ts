@@ -6,7 +6,12 @@ export function describeError(error: unknown): { readonly code: string; readonly
   return { code: error instanceof CodedError ? error.code : 'internal', message };
 }
 
-export type ScanErrorCode = 'no-detectors' | 'not-permitted' | 'spool-failed';
+export type ScanErrorCode =
+  | 'no-detectors'
+  | 'not-permitted'
+  | 'spool-failed'
+  /** The guest lets this host wait for longer than it may, or than others can. */
+  | 'too-slow';
 /** A scan cannot be carried out at all. */
 export class ScanError extends CodedError<ScanErrorCode> {}
 

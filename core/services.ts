@@ -82,6 +82,8 @@ export interface Records {
 
 /** What the engine is given from outside. */
 export interface ServiceOptions {
+  /** Aborted when the start itself is to be given up, as by an interrupt while rules are still read. */
+  readonly signal?: AbortSignal | undefined;
   readonly events: EventSink;
   readonly logger: Logger;
   /** Whether there is room for the events of actions. Default: there is. */

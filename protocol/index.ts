@@ -6,6 +6,7 @@ export * from './instructions.ts';
 export * from './json.ts';
 export * from './limits.ts';
 export * from './messages.ts';
+export * from './numbers.ts';
 export * from './openc2.ts';
 export * from './path.ts';
 export * from './records.ts';

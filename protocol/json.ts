@@ -14,7 +14,11 @@ const EXPLANATION_CHARACTERS = 200;
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
 /** Parses one untrusted message; throws `message-too-large` or `malformed-message`. */
-export function parseMessage<S extends z.ZodType>(schema: S, untrusted: Uint8Array): z.output<S> {
+export const parseMessage = <S extends z.ZodType>(schema: S, untrusted: Uint8Array): z.output<S> =>
+  checkMessage(schema, parseBounded(untrusted));
+
+/** The JSON of one untrusted message, whatever it says; throws as `parseMessage`. */
+export function parseBounded(untrusted: Uint8Array): unknown {
   if (untrusted.length > LIMITS.messageBytes) {
     throw new ProtocolError(
       'message-too-large',
@@ -22,13 +26,18 @@ export function parseMessage<S extends z.ZodType>(schema: S, untrusted: Uint8Arr
     );
   }
   checkDepth(untrusted);
-  const result = schema.safeParse(parseJson(untrusted));
+  return parseJson(untrusted);
+}
+
+/** What a parsed message says; throws `malformed-message`. */
+export function checkMessage<S extends z.ZodType>(schema: S, untrusted: unknown): z.output<S> {
+  const result = schema.safeParse(untrusted);
   if (result.success) return result.data;
   throw new ProtocolError('malformed-message', `a message does not fit its schema: ${explain(result.error)}`);
 }
 
-/** Keys in it are the other side's words. */
-function explain({ issues: [issue] }: z.ZodError): string {
+/** What is wrong first. Keys in it are the other side's words. */
+export function explain({ issues: [issue] }: z.ZodError): string {
   const untrusted = `at "${issue?.path.join('.') ?? ''}": ${issue?.message ?? ''}`;
   return displayText(untrusted.slice(0, EXPLANATION_CHARACTERS));
 }

@@ -37,9 +37,11 @@ export const LIMITS = {
   /** The least that a budget may allow: with less, no answer would come before the deadlines below. */
   leastCpuPercent: 1,
   leastReadBytesPerSecond: 1 * MiB,
-  /** Process lines in one process inventory. */
+  /** Process lines in one process inventory, and the bytes of all of them: what is beyond is not looked at, and said so. */
   processes: 131_072,
-  /** Arguments of one process that are reported, and the bytes of all of them. */
+  processListBytes: 64 * MiB,
+  /** Arguments of one process that are reported, and the bytes of all of them together. */
+  commandLineArguments: 1024,
   commandLineBytes: 16 * KiB,
   /** Bytes that the host reads and discards while it waits for the resync echo. */
   resyncDiscardBytes: 64 * MiB,
@@ -84,6 +86,8 @@ export const ALLOWANCE = {
   bytesPerRecord: 1 * KiB,
   /** Lines of an inventory beyond those that its budget of entries explains. */
   inventoryLines: 1024,
+  /** Entries of an inventory that cannot be and are named one by one; from then on one stands for those of its line. */
+  namedMisfits: 1000,
   /** Pages of an inventory that hold little, beyond one for each five seconds of its time. */
   thinPages: 16,
 } as const;

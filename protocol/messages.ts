@@ -1,6 +1,6 @@
 /**
- * Every JSON message of the contract except commands (`openc2.ts`). 64-bit numbers (inodes, device numbers,
- * process start times) and times travel as decimal strings, because JSON readers round past 2^53.
+ * Every JSON message of the contract except commands (`openc2.ts`). How numbers of the guest's kernel travel
+ * says `numbers.ts`.
  *
  *   POST /lazaret/v1/login      NDJSON both ways, as long as the session lives
  *   POST /lazaret/v1/grant      Grant → 204
@@ -20,7 +20,8 @@ import { z } from 'zod';
 import { ProtocolError } from './error.ts';
 import { INSTRUCTION_NAMES } from './instructions.ts';
 import { LIMITS } from './limits.ts';
-import type { WireBytes } from './path.ts';
+import { fileSize, fileTime, uint32, uint64 } from './numbers.ts';
+import { lengthOf, type WireBytes } from './path.ts';
 
 export const PROTOCOL_VERSION = 1;
 
@@ -37,11 +38,7 @@ export const ROUTES = {
   staged: '/lazaret/v1/staged/',
 } as const;
 
-const uint64 = z.string().regex(/^(0|[1-9]\d{0,19})$/);
-const uint32 = z.int().min(0).max(0xffff_ffff);
 const size = z.int().min(0);
-/** Seconds since 1970 with nine decimals; seconds may be negative. */
-const time = z.string().regex(/^-?\d{1,12}\.\d{9}$/);
 const label = z.string().max(256);
 export const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 
@@ -180,7 +177,17 @@ export const lineDigest = z.string().regex(/^[0-9a-f]{32}$/);
 export const LINE_DIGEST_BYTES = 16;
 
 /** [name, inode, size, mtime, ctime, mode, uid, gid, links]: an array, since there may be millions. */
-export const FileEntry = z.tuple([wireBytes, uint64, size, time, time, uint32, uint32, uint32, uint32]);
+export const FileEntry = z.tuple([
+  wireBytes,
+  uint64,
+  fileSize,
+  fileTime,
+  fileTime,
+  uint32,
+  uint32,
+  uint32,
+  uint32,
+]);
 export type FileEntry = z.output<typeof FileEntry>;
 
 /** [name, target] of a symbolic link. */
@@ -217,9 +224,9 @@ export const InventoryLine = z.discriminatedUnion('type', [
   /** The last line. `limit` names the budget that ended the listing early. */
   z.object({
     type: z.literal('end'),
-    files: size,
-    directories: size,
-    bytes: size,
+    files: fileSize,
+    directories: fileSize,
+    bytes: fileSize,
     limit: z.enum(inventoryLimits).optional(),
   }),
 ]);
@@ -247,15 +254,17 @@ export type ContentRequest = z.output<typeof ContentRequest>;
 export const FileFacts = z.object({
   dev: uint64,
   ino: uint64,
-  size,
-  mtime: time,
-  ctime: time,
+  size: fileSize,
+  mtime: fileTime,
+  ctime: fileTime,
   mode: uint32,
   uid: uint32,
   gid: uint32,
   links: uint32,
 });
 export type FileFacts = z.output<typeof FileFacts>;
+/** As they are sent. */
+export type SentFileFacts = z.input<typeof FileFacts>;
 
 /** Why a file could not be read, or not to its end (payload of FAIL). */
 export const contentFaults = [
@@ -280,6 +289,7 @@ export const DigestLine = z.discriminatedUnion('type', [
   z.object({ type: z.literal('end') }),
 ]);
 export type DigestLine = z.output<typeof DigestLine>;
+export type SentDigestLine = z.input<typeof DigestLine>;
 
 /** Some bytes of files in place of all their content: the headers of programs. */
 export const PieceRequest = z.object({
@@ -324,6 +334,23 @@ export function requirePiecesFit({ files }: PieceRequest): void {
 
 // ---- processes
 
+/** Bytes that are shown or matched as they come: a lone surrogate stands for none. */
+const processBytes = wireBytes.refine(
+  (bytes) => typeof bytes !== 'string' || bytes.isWellFormed(),
+  'a lone surrogate is no text',
+);
+
+/** Bounded together, as many small arguments are as much to hold as a few large ones. */
+const commandLine = z
+  .array(processBytes)
+  .max(LIMITS.commandLineArguments)
+  .refine(
+    (words) => words.reduce((sum, word) => sum + lengthOf(word), 0) <= LIMITS.commandLineBytes,
+    `the arguments of a process have at most ${LIMITS.commandLineBytes} bytes together`,
+  );
+
+export const processListLimits = ['processes', 'bytes'] as const;
+
 export const ProcessLine = z.discriminatedUnion('type', [
   z.object({
     type: z.literal('process'),
@@ -332,21 +359,33 @@ export const ProcessLine = z.discriminatedUnion('type', [
     /** Clock ticks after boot (field 22 of /proc/PID/stat): pid and start name one process. */
     start: uint64,
     uid: uint32,
-    name: wireBytes,
-    commandLine: z.array(wireBytes).max(1024),
+    name: processBytes,
+    commandLine,
+    /** It has more arguments than are told. */
+    cut: z.boolean().optional(),
+    /** It is the kernel's own, by its flags. An agent that does not tell leaves it to be guessed from the parent. */
+    kernelThread: z.boolean().optional(),
+    /** Whether it sees the mounts that the guest's init sees, or others. */
+    namespace: z.enum(['own', 'foreign']).optional(),
+    /** Of one with a foreign namespace, by the names of its control groups. */
+    container: z.object({ runtime: label, id: label }).optional(),
     /** Absent for kernel threads and where it may not be read. */
     executable: z
       .object({
-        path: wireBytes,
+        /** As the kernel shows it. In a foreign namespace any user can make it say anything. */
+        path: processBytes,
         dev: uint64,
         ino: uint64,
         /** It has no name any more. */
         deleted: z.boolean(),
         /** It never had one: memfd_create. */
         inMemory: z.boolean(),
+        /** `path` leads there in the guest's own namespace as well or, when it is deleted, did so. */
+        placed: z.boolean().optional(),
       })
       .optional(),
   }),
-  z.object({ type: z.literal('end'), processes: size }),
+  /** The last line. `limit` says that there are more processes, and which bound they passed. */
+  z.object({ type: z.literal('end'), processes: size, limit: z.enum(processListLimits).optional() }),
 ]);
 export type ProcessLine = z.output<typeof ProcessLine>;

@@ -8,15 +8,13 @@
  */
 import { z } from 'zod';
 import { ProtocolError } from './error.ts';
-import { parseMessage } from './json.ts';
+import { explain, parseMessage } from './json.ts';
 import { Features, sha256, wireBytes } from './messages.ts';
-import { displayText } from './path.ts';
+import { fileTime, uint32, uint64 } from './numbers.ts';
+import { displayText, type WireBytes } from './path.ts';
 
 export const OPENC2_CONTENT_TYPE = 'application/openc2+json;version=1.0';
 
-const uint64 = z.string().regex(/^(0|[1-9]\d{0,19})$/);
-const uint32 = z.int().min(0).max(0xffff_ffff);
-const time = z.string().regex(/^-?\d{1,12}\.\d{9}$/);
 const label = z.string().max(256);
 
 /** One file as the verdict saw it. */
@@ -31,14 +29,17 @@ export const ProcessTarget = z.object({
 });
 export type ProcessTarget = z.output<typeof ProcessTarget>;
 
+/** Names of extended attributes are bytes too, of which the kernel takes 255. */
+const attributeName: z.ZodType<WireBytes> = z.union([label, z.strictObject({ b64: z.base64().max(512) })]);
+
 /** How a file was, apart from its content; what containment returns and restoring takes. */
 export const FileState = z.object({
   mode: uint32,
   uid: uint32,
   gid: uint32,
-  atime: time,
-  mtime: time,
-  xattrs: z.array(z.object({ name: label, value: z.base64().max(131_072) })).max(128),
+  atime: fileTime,
+  mtime: fileTime,
+  xattrs: z.array(z.object({ name: attributeName, value: z.base64().max(131_072) })).max(128),
 });
 export type FileState = z.output<typeof FileState>;
 
@@ -200,6 +201,17 @@ export const Outcome = z.object({
 });
 export type Outcome = z.output<typeof Outcome>;
 
+/**
+ * What keeps this from being the outcome of such an instruction; undefined when nothing does. An agent asks before it
+ * does what cannot be undone, for what cannot be told must not be done; a host asks it of what it was answered.
+ */
+export function outcomeFault(name: Instruction['name'], untrusted: unknown): string | undefined {
+  const outcome = Outcome.safeParse(untrusted);
+  if (!outcome.success) return explain(outcome.error);
+  const lacksState = name === 'contain:file' && outcome.data.code === 'done' && !outcome.data.state;
+  return lacksState ? 'it does not say how the contained file was' : undefined;
+}
+
 const response = <Results extends z.ZodType>(results: Results) =>
   z.object({
     headers: z.object({ request_id: z.uuid() }),
@@ -208,6 +220,8 @@ const response = <Results extends z.ZodType>(results: Results) =>
 
 export const FeaturesResponse = response(Features);
 export const OutcomeResponse = response(z.object({ 'x-lazaret': Outcome }));
+/** The same before it is known what it says. */
+export const AnyResponse = response(z.unknown());
 
 export function encodeFeatures(requestId: string, features: Features): unknown {
   return {

@@ -31,6 +31,10 @@ export function decodeBytes(wire: WireBytes): Buffer {
   return Buffer.from(wire.b64, 'base64');
 }
 
+/** How many bytes a wire string stands for. */
+export const lengthOf = (wire: WireBytes): number =>
+  typeof wire === 'string' ? Buffer.byteLength(wire, 'utf8') : Buffer.byteLength(wire.b64, 'base64');
+
 export class GuestPath {
   readonly bytes: Buffer;
 
@@ -117,6 +121,10 @@ export function displayBytes(bytes: Uint8Array): string {
 export function displayText(untrusted: string): string {
   return displayBytes(Buffer.from(untrusted.toWellFormed(), 'utf8'));
 }
+
+/** The same for a byte string of the wire, whatever it names. */
+export const displayWire = (untrusted: WireBytes): string =>
+  typeof untrusted === 'string' ? displayText(untrusted) : displayBytes(Buffer.from(untrusted.b64, 'base64'));
 
 /** The bytes that `displayBytes` showed. */
 export function parseDisplayed(shown: string): Buffer {

@@ -21,6 +21,7 @@ import type { Intent, Journal } from './journal.ts';
 import type { Protection } from './protection.ts';
 import { restoreFile } from './restore.ts';
 import { stopProcess } from './stop.ts';
+import { tellable } from './tellable.ts';
 import { undoUpdate, updateFile } from './update.ts';
 import type { Effect, Work } from './work.ts';
 import { newWorkplaceName, Workplace } from './workplace.ts';
@@ -78,7 +79,8 @@ export class Actor {
     const { id, instruction } = sealed;
     const intent = intentOf(id, instruction);
     journal.begin(intent);
-    const { outcome, finish } = await this.effect(sealed, accepted, staged, intent).catch(failure);
+    const { outcome: reached, finish } = await this.effect(sealed, accepted, staged, intent).catch(failure);
+    const outcome = tellable(instruction.name, reached);
     journal.settle(id, outcome);
     log(`${instruction.name} ${id}: ${outcome.code}`);
     try {

@@ -6,17 +6,22 @@ import {
   closeSync,
   existsSync,
   mkdirSync,
+  mkdtempSync,
   openSync,
   readdirSync,
   readFileSync,
   renameSync,
+  rmSync,
+  statSync,
   symlinkSync,
+  truncateSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { FileTarget, Instruction, RestoreTarget } from '../../protocol/index.ts';
+import { need } from '../../test/need.ts';
 import { errnoOf } from '../linux/error.ts';
 import { readAttributes, setAttribute } from '../linux/xattr.ts';
 import { fileTarget, sha256, TempDirectory, TestAgent } from '../testing/tree.ts';
@@ -88,6 +93,79 @@ describe('contain:file and restore:file', () => {
     const outcome = await host.send(contain(fileTarget(agent.root, '/bad', MALWARE)));
     expect(outcome.state?.xattrs).toHaveLength(128);
     expect(outcome.detail).toContain('12 extended attributes');
+  });
+});
+
+/** VFS_CAP_REVISION_2 with CAP_NET_BIND_SERVICE permitted. */
+const CAPABILITY = Buffer.from('0100000200040000000000000000000000000000', 'hex');
+const asRootOnTmpfs = need(
+  { what: 'root, for trusted attributes', there: process.geteuid?.() === 0, get: 'sudo' },
+  { file: '/dev/shm', get: 'mount -t tmpfs tmpfs /dev/shm' },
+);
+
+describe('a file with metadata that is out of the ordinary', () => {
+  const user = (name: string | number[]) => Buffer.concat([Buffer.from('user.'), Buffer.from(name)]);
+
+  it('comes back with attributes whose names are no text, and sparse', async () => {
+    await using agent = await TestAgent.start();
+    const path = join(agent.root, 'bad');
+    const content = Buffer.alloc(64 * 1024 * 1024);
+    content.write(MALWARE);
+    writeFileSync(path, MALWARE);
+    truncateSync(path, content.length);
+    const file = openSync(path, 'r+');
+    const attributes = [user([0xff, 0xfe, 0x80]), user('\u202e"\n'), user('n'.repeat(250))];
+    for (const name of attributes) setAttribute(file, { name, value: Buffer.from(name) });
+    closeSync(file);
+    const host = await agent.session('contain:file', 'restore:file');
+    const { code, state } = await host.send(contain(fileTarget(agent.root, '/bad', content)));
+    if (!state) throw new Error(`no state with ${code}`);
+
+    const hash = sha256(content);
+    await host.stage(hash, content);
+    expect(await host.send({ name: 'restore:file', target: { path: '/bad', sha256: hash, state } })).toEqual({
+      code: 'done',
+    });
+    expect(readFileSync(path).equals(content)).toBe(true);
+    expect(statSync(path).blocks * 512).toBeLessThan(1024 * 1024);
+    const back = openSync(path, 'r');
+    expect(readAttributes(back).map(({ name }) => name)).toEqual(expect.arrayContaining(attributes));
+    closeSync(back);
+  });
+
+  it.runIf(asRootOnTmpfs)('is taken though it has more attributes than the kernel lists', async () => {
+    const shared = mkdtempSync('/dev/shm/lazaret-agent-test-');
+    await using agent = await TestAgent.start({ root: shared });
+    const path = join(shared, 'bad');
+    writeFileSync(path, MALWARE);
+    const file = openSync(path, 'r+');
+    for (let number = 0; number < 300; number++) {
+      const name = Buffer.from(`trusted.${String(number).padStart(240, 'n')}`);
+      setAttribute(file, { name, value: Buffer.alloc(1) });
+    }
+    const capability = { name: Buffer.from('security.capability'), value: CAPABILITY };
+    setAttribute(file, capability);
+    expect(() => readAttributes(file)).toThrow(expect.objectContaining({ code: 'E2BIG' }));
+    closeSync(file);
+    const host = await agent.session('contain:file');
+    const outcome = await host.send(contain(fileTarget(shared, '/bad', MALWARE)));
+    expect(outcome).toMatchObject({ code: 'done', detail: expect.stringContaining('too many') });
+    expect(outcome.state?.xattrs).toEqual([
+      { name: 'security.capability', value: CAPABILITY.toString('base64') },
+    ]);
+    expect(existsSync(path)).toBe(false);
+    rmSync(shared, { recursive: true });
+  });
+
+  it('is not given the owner that chown takes for none', async () => {
+    await using agent = await TestAgent.start();
+    const host = await agent.session('restore:file');
+    await host.stage(sha256('x'), Buffer.from('x'));
+    const times = { atime: '1.000000000', mtime: '1.000000000' };
+    const state = { mode: 0o4755, uid: 0xffff_ffff, gid: 0, ...times, xattrs: [] };
+    const target = { path: '/bad', sha256: sha256('x'), state };
+    expect(await host.send({ name: 'restore:file', target })).toMatchObject({ code: 'failed' });
+    expect(readdirSync(agent.root)).toEqual([]);
   });
 });
 

@@ -10,15 +10,15 @@ import { errnoOf } from '../linux/error.ts';
 import type { OpenedFile } from '../linux/root.ts';
 import { digest } from './digest.ts';
 import { readState } from './file-state.ts';
+import { requireTellable } from './tellable.ts';
 import { type Effect, inWorkplace, type Work } from './work.ts';
 import type { Workplace } from './workplace.ts';
 
 /** By then the host has the content in its vault; the outcome tells how the file was besides. */
 export function containFile(target: FileTarget, work: Work): Promise<Effect> {
   return evict(target, work, (file) => {
-    const { state, leftOut } = readState(file);
-    if (leftOut === 0) return { code: 'done', state };
-    return { code: 'done', state, detail: `${leftOut} extended attributes did not fit and are not kept` };
+    const { state, lacks } = readState(file);
+    return requireTellable('contain:file', { code: 'done', state, ...(lacks && { detail: lacks }) });
   });
 }
 

@@ -1,13 +1,13 @@
 /** A new file in a workplace: written and made durable before anybody can see it. */
-import { closeSync, constants, fsync, openSync, read, write } from 'node:fs';
+import { closeSync, constants, fsync, openSync, read } from 'node:fs';
 import { promisify } from 'node:util';
 import { OutcomeError } from '../error.ts';
 import { openBeneath } from '../linux/calls.ts';
+import { SparseWriter } from '../linux/sparse.ts';
 import type { Work } from './work.ts';
 import type { Workplace } from './workplace.ts';
 
 const readAsync = promisify(read);
-const writeAsync = promisify(write);
 const syncAsync = promisify(fsync);
 const BUFFER_BYTES = 256 * 1024;
 const { O_WRONLY, O_CREAT, O_EXCL } = constants;
@@ -43,11 +43,10 @@ export async function makeFile(
 
 async function copy(source: number, file: number): Promise<void> {
   const buffer = Buffer.allocUnsafe(BUFFER_BYTES);
+  const writer = new SparseWriter(file);
   for (;;) {
     const { bytesRead } = await readAsync(source, buffer, 0, buffer.length, null);
-    if (bytesRead === 0) return;
-    for (let at = 0; at < bytesRead; ) {
-      at += (await writeAsync(file, buffer, at, bytesRead - at, null)).bytesWritten;
-    }
+    if (bytesRead === 0) return writer.end();
+    await writer.write(buffer.subarray(0, bytesRead));
   }
 }

@@ -35,6 +35,22 @@ describe('journal', () => {
     expect(new Journal(state.path).unfinished()).toEqual([{ intent }]);
   });
 
+  it.each(['{"code":"done","state":{"mode":"?"}}', '{"code":"no such code"}', 'nonsense'])(
+    'takes a command whose outcome reads %s for one that was carried out, and told no more of',
+    (line) => {
+      using state = new TempDirectory();
+      const journal = new Journal(state.path);
+      const intent = newIntent();
+      journal.begin(intent);
+      const directory = join(state.path, 'commands');
+      appendFileSync(join(directory, readdirSync(directory)[0] ?? ''), `${line}\n`);
+      journal.finish(intent.id);
+      const next = new Journal(state.path);
+      expect(next.outcomeOf(intent.id)).toMatchObject({ code: 'interrupted' });
+      expect(next.unfinished()).toEqual([]);
+    },
+  );
+
   it('drops the oldest, and never one that is unfinished', () => {
     using state = new TempDirectory();
     const journal = new Journal(state.path, 3);

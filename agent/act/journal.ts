@@ -44,6 +44,9 @@ export interface Unfinished {
   readonly outcome?: Outcome;
 }
 
+/** What is told of a command whose outcome stands here and cannot be read: it was carried out, and not again. */
+const UNREADABLE: Outcome = { code: 'interrupted', detail: 'what it came to cannot be read any more' };
+
 const NAME = /^(\d{12})-([0-9a-f-]{36})\.(begun|done)$/;
 
 export class Journal {
@@ -140,7 +143,7 @@ export class Journal {
     if (intentLine === undefined) return undefined;
     const intent = Intent.parse(JSON.parse(intentLine));
     if (outcomeLine === undefined) return { intent };
-    return { intent, outcome: Outcome.parse(JSON.parse(outcomeLine)) };
+    return { intent, outcome: readOutcome(outcomeLine) };
   }
 
   private forget(id: string): void {
@@ -155,5 +158,13 @@ export class Journal {
       if (this.files.size <= this.most) return;
       if (!this.begun.has(id)) this.forget(id);
     }
+  }
+}
+
+function readOutcome(line: string): Outcome {
+  try {
+    return Outcome.parse(JSON.parse(line));
+  } catch {
+    return UNREADABLE;
   }
 }

@@ -3,7 +3,7 @@ import { statSync } from 'node:fs';
 import { basename, dirname, resolve } from 'node:path';
 import { OutcomeError } from '../error.ts';
 import { errnoOf } from '../linux/error.ts';
-import { FileStatus } from '../linux/status.ts';
+import { FileStatus, unsigned } from '../linux/status.ts';
 
 export interface Possessions {
   /** Directories of the agent's own; nothing in them is touched or listed. */
@@ -53,7 +53,7 @@ function refuse(): never {
 function identityOf(path: string): string[] {
   try {
     const { dev, ino } = statSync(path, { bigint: true });
-    return [`${dev}:${ino}`];
+    return [`${unsigned(dev)}:${unsigned(ino)}`];
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return [];
     throw error;

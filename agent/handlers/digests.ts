@@ -1,7 +1,7 @@
 /** SHA-256 of files without their content: NDJSON (`DigestLine`), in the order of the request. A file that cannot be read fails alone. */
 import { createHash } from 'node:crypto';
 import { closeSync, readSync } from 'node:fs';
-import { ContentRequest, type DigestLine, encodeLine, parseMessage } from '../../protocol/index.ts';
+import { ContentRequest, encodeLine, parseMessage, type SentDigestLine } from '../../protocol/index.ts';
 import { messageOf } from '../error.ts';
 import { errnoOf } from '../linux/error.ts';
 import type { Root } from '../linux/root.ts';
@@ -43,7 +43,7 @@ class Digester {
     this.pace = pace;
   }
 
-  async line(index: number, wanted: Wanted): Promise<DigestLine> {
+  async line(index: number, wanted: Wanted): Promise<SentDigestLine> {
     try {
       const { descriptor, status } = openWanted(wanted, this.root, this.maxFileBytes);
       try {
@@ -82,7 +82,7 @@ class Digester {
   }
 
   /** Sends lines in groups, or when the host has not heard anything for a while. */
-  async tell(line: DigestLine): Promise<void> {
+  async tell(line: SentDigestLine): Promise<void> {
     this.lines.push(encodeLine(line));
     if (this.lines.length < GROUP_LINES && performance.now() - this.toldAt < SIGN_MS) return;
     this.toldAt = performance.now();

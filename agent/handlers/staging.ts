@@ -8,6 +8,7 @@ import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LIMITS, ProtocolError, sha256 as sha256Schema } from '../../protocol/index.ts';
 import { RefusedError } from '../error.ts';
+import { SparseWriter } from '../linux/sparse.ts';
 import type { Exchange } from '../session/exchange.ts';
 
 export const stagedDirectory = (state: string): string => join(state, 'staged');
@@ -72,6 +73,7 @@ export class Staging {
 
   private async copy(exchange: Exchange, path: string, arrival: Arrival): Promise<void> {
     const file = await open(path, 'wx', 0o600);
+    const writer = new SparseWriter(file.fd);
     try {
       for await (const part of exchange.received()) {
         arrival.bytes += part.length;
@@ -80,8 +82,9 @@ export class Staging {
           throw new RefusedError('too-large', `more than ${LIMITS.stagedBytes} bytes would be staged`);
         }
         arrival.hash.update(part);
-        await file.writeFile(part);
+        await writer.write(part);
       }
+      await writer.end();
     } finally {
       await file.close();
     }

@@ -1,6 +1,7 @@
 /** A walk over the trees below some roots, line by line as the host reads them. */
 import { closeSync } from 'node:fs';
 import {
+  addCounts,
   encodeBytes,
   GuestPath,
   type InventoryLine,
@@ -200,10 +201,10 @@ export class Walk {
 
   private entry(name: Buffer): string {
     const { status } = this;
-    const { size } = status;
+    const size = status.wireSize;
     this.files++;
-    this.bytes += size;
-    return `[${nameJson(name)},"${status.ino}",${size},"${status.mtime}","${status.ctime}",${status.mode},${status.uid},${status.gid},${status.links}]`;
+    this.bytes = addCounts(this.bytes, status.size);
+    return `[${nameJson(name)},"${status.ino}",${typeof size === 'number' ? size : `"${size}"`},"${status.mtime}","${status.ctime}",${status.mode},${status.uid},${status.gid},${status.links}]`;
   }
 
   /** A root that is a file. */
@@ -236,7 +237,8 @@ export class Walk {
   private fault(path: Buffer, error: unknown): string {
     const code = errnoOf(error);
     const isGone = code === 'ENOENT' || code === 'ENOTDIR';
-    return this.faultLine(path, isGone ? 'vanished' : 'unreadable', messageOf(error).slice(0, 256));
+    const detail = messageOf(error).slice(0, 256);
+    return this.faultLine(nameable(path), isGone ? 'vanished' : 'unreadable', detail);
   }
 
   private faultLine(path: Buffer, fault: Fault, detail: string): string {
@@ -254,6 +256,10 @@ function withoutTail(path: GuestPath): GuestPath {
 }
 
 const keyOf = (path: Buffer): string => path.toString('latin1');
+
+/** What is too long to be told stands for itself by the directory that it lies in. */
+const nameable = (path: Buffer): Buffer =>
+  path.length <= LIMITS.pathBytes ? path : path.subarray(0, Math.max(1, path.lastIndexOf(SLASH)));
 
 const join = (path: Buffer, name: Buffer): Buffer =>
   Buffer.concat(path.at(-1) === 0x2f ? [path, name] : [path, SLASH, name]);

@@ -54,6 +54,7 @@ const RESOLVE_NO_XDEV = 0x01;
 const RESOLVE_NO_MAGICLINKS = 0x02;
 const RESOLVE_NO_SYMLINKS = 0x04;
 const RESOLVE_BENEATH = 0x08;
+const RESOLVE_CACHED = 0x20;
 const OPEN_HOW_BYTES = 24;
 
 const AT_REMOVEDIR = 0x200;
@@ -83,6 +84,8 @@ export interface Resolution {
   readonly mode?: number;
   /** Refuse (EXDEV) to cross into what is mounted below the directory. */
   readonly oneMount?: boolean;
+  /** Ask no file system: EAGAIN where the way is not in the kernel's cache, EINVAL before Linux 5.12. */
+  readonly cachedOnly?: boolean;
 }
 
 /** Opens what lies below a directory: `..`, absolute paths and links of any kind in the path are refused. */
@@ -92,10 +95,12 @@ export function openBeneath(
   flags: number,
   how: Resolution = {},
 ): number {
-  const resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+  let resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+  if (how.oneMount) resolve |= RESOLVE_NO_XDEV;
+  if (how.cachedOnly) resolve |= RESOLVE_CACHED;
   openHow.writeUInt32LE((flags | O_CLOEXEC) >>> 0, 0);
   openHow.writeUInt32LE(how.mode ?? 0, 8);
-  openHow.writeUInt32LE(how.oneMount ? resolve | RESOLVE_NO_XDEV : resolve, 16);
+  openHow.writeUInt32LE(resolve, 16);
   return check('openat2', native.openat2(NUMBER.openat2, directory, cString(path), openHow, OPEN_HOW_BYTES));
 }
 
@@ -119,6 +124,12 @@ export function statxDescriptor(descriptor: number, buffer: Buffer): void {
     'statx',
     native.statx(NUMBER.statx, descriptor, EMPTY_NAME, AT_EMPTY_PATH, STATX_BASIC_STATS, buffer),
   );
+}
+
+/** The same of a descriptor that names a file without having opened it (O_PATH), as far as the kernel knows it by itself. */
+export function statxHandle(handle: number, buffer: Buffer): void {
+  const flags = AT_EMPTY_PATH | AT_STATX_DONT_SYNC;
+  check('statx', native.statx(NUMBER.statx, handle, EMPTY_NAME, flags, STATX_BASIC_STATS, buffer));
 }
 
 function rename(from: number, name: Uint8Array, to: number, newName: Uint8Array, flags: number): void {

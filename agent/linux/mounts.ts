@@ -17,7 +17,9 @@ export interface FileSystem {
   readonly type: string;
 }
 
-interface Mount {
+export interface Mount {
+  /** Names it among all mounts of this machine, in whatever namespace, while it is there. */
+  readonly id: string;
   readonly path: Buffer;
   readonly type: string;
 }
@@ -27,11 +29,11 @@ export function fileSystems(root: Root): FileSystem[] {
   const mounts = parseMountInfo(readFileSync('/proc/self/mountinfo'));
   const own = mounts.findLast(({ path }) => holds(path, Buffer.from(root.path)));
   const found = new Map<string, Mount>();
-  if (own) found.set('/', { path: Buffer.from('/'), type: own.type });
-  for (const { path, type } of mounts) {
-    const inside = root.inside(path);
+  if (own) found.set('/', { ...own, path: Buffer.from('/') });
+  for (const mount of mounts) {
+    const inside = root.inside(mount.path);
     // A later mount hides an earlier one on the same place.
-    if (inside && inside.length > 1) found.set(inside.toString('latin1'), { path: inside, type });
+    if (inside && inside.length > 1) found.set(inside.toString('latin1'), { ...mount, path: inside });
   }
   return [...found.values()]
     .filter(({ type }) => !KERNEL_TYPES.has(type))
@@ -43,7 +45,8 @@ export function parseMountInfo(text: Buffer): Mount[] {
   const lines = text.toString('latin1').split('\n').filter(Boolean);
   return lines.map((line) => {
     const [mount = '', superBlock = ''] = line.split(' - ');
-    return { path: withoutEscapes(mount.split(' ')[4] ?? ''), type: superBlock.split(' ')[0] ?? '' };
+    const [id = '', , , , path = ''] = mount.split(' ');
+    return { id, path: withoutEscapes(path), type: superBlock.split(' ')[0] ?? '' };
   });
 }
 
@@ -55,7 +58,8 @@ function withoutEscapes(latin1: string): Buffer {
   return Buffer.from(text, 'latin1');
 }
 
-function holds(mountPoint: Buffer, path: Buffer): boolean {
+/** Whether a path lies at a mount point or below it. */
+export function holds(mountPoint: Buffer, path: Buffer): boolean {
   if (mountPoint.equals(Buffer.from('/'))) return true;
   const start = path.subarray(0, mountPoint.length + 1);
   return start.equals(mountPoint) || start.equals(Buffer.concat([mountPoint, Buffer.from('/')]));

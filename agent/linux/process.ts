@@ -1,8 +1,9 @@
 /** Processes as /proc tells of them (proc(5)). A process is named by its pid and its start time together. */
 import { closeSync, constants, openSync, readFileSync, readlinkSync, statSync } from 'node:fs';
+import { O_PATH } from './calls.ts';
 import { errnoOf, SystemError } from './error.ts';
 import type { OpenedFile, Root } from './root.ts';
-import { FileStatus } from './status.ts';
+import { FileStatus, unsigned } from './status.ts';
 
 /** include/linux/sched.h */
 const PF_KTHREAD = 0x0020_0000;
@@ -21,7 +22,10 @@ export interface ProcessStat {
 }
 
 export interface Executable {
+  /** As the kernel shows it, in the namespace of its mount (`placement.ts`). */
   readonly path: Buffer;
+  /** The id of that mount. */
+  readonly mount: string;
   readonly dev: string;
   readonly ino: string;
   readonly deleted: boolean;
@@ -50,28 +54,41 @@ export function parseStat(line: Buffer): ProcessStat {
   };
 }
 
-/** Undefined for a kernel thread and a zombie, and where it may not be read. Its path is that of the real `/`. */
+/**
+ * Undefined for a kernel thread and a zombie, and where it may not be read. All is read of one handle, which opens
+ * nothing, so that a process that executes another program meanwhile is told as the one or the other, and that a file
+ * system that never answers is not asked.
+ */
 export function readExecutable(pid: number): Executable | undefined {
-  const link = `/proc/${pid}/exe`;
+  let handle: number | undefined;
   try {
-    const shown = readlinkSync(link, { encoding: 'buffer' });
-    const { dev, ino, nlink } = statSync(link, { bigint: true });
-    // The kernel marks a name that is gone; a file may also just be called so, and is then still linked.
-    const isMarked = shown.subarray(-DELETED.length).equals(DELETED);
-    const deleted = isMarked && (nlink === 0n || !isThere(shown, dev, ino));
-    const path = deleted ? shown.subarray(0, -DELETED.length) : shown;
-    const inMemory = deleted && path.subarray(0, IN_MEMORY.length).equals(IN_MEMORY);
-    return { path, dev: String(dev), ino: String(ino), deleted, inMemory };
+    handle = openSync(`/proc/${pid}/exe`, O_PATH);
+    return ofHandle(handle);
   } catch (error) {
     if (errnoOf(error) === undefined) throw error;
     return undefined;
+  } finally {
+    if (handle !== undefined) closeSync(handle);
   }
 }
 
-function isThere(path: Buffer, dev: bigint, ino: bigint): boolean {
+function ofHandle(handle: number): Executable {
+  const shown = readlinkSync(`/proc/self/fd/${handle}`, { encoding: 'buffer' });
+  const { dev, ino, links } = FileStatus.ofHandle(handle);
+  const [, mount = ''] =
+    /^mnt_id:\s*(\d+)$/m.exec(readFileSync(`/proc/self/fdinfo/${handle}`, 'latin1')) ?? [];
+  // The kernel marks a name that is gone; a file may also just be called so, and is then still linked.
+  const isMarked = shown.subarray(-DELETED.length).equals(DELETED);
+  const deleted = isMarked && (links === 0 || !isThere(shown, dev, ino));
+  const path = deleted ? shown.subarray(0, -DELETED.length) : shown;
+  const inMemory = deleted && path.subarray(0, IN_MEMORY.length).equals(IN_MEMORY);
+  return { path, mount, dev, ino, deleted, inMemory };
+}
+
+function isThere(path: Buffer, dev: string, ino: string): boolean {
   try {
     const found = statSync(path, { bigint: true });
-    return found.dev === dev && found.ino === ino;
+    return unsigned(found.dev) === dev && unsigned(found.ino) === ino;
   } catch (error) {
     if (errnoOf(error) === undefined) throw error;
     return false;

@@ -42,8 +42,8 @@ export class Root {
   }
 
   /** A descriptor that names what stands at `path`, a link too, without opening it. */
-  openHandle(path: GuestPath): number {
-    return openBeneath(this.descriptor, relative(path.bytes), O_PATH | O_NOFOLLOW);
+  openHandle(path: GuestPath, how: Resolution = {}): number {
+    return openBeneath(this.descriptor, relative(path.bytes), O_PATH | O_NOFOLLOW, how);
   }
 
   /** Opens a regular file for reading; undefined when it is something else. Throws SystemError. */

@@ -3,8 +3,8 @@
  * bytes, since a listing of millions of files has no time for objects of big integers.
  */
 import { constants } from 'node:fs';
-import type { FileFacts } from '../../protocol/index.ts';
-import { statxAt, statxDescriptor } from './calls.ts';
+import { MOST_COUNTED, type SentFileFacts, sizeOnWire, type WireSize } from '../../protocol/index.ts';
+import { statxAt, statxDescriptor, statxHandle } from './calls.ts';
 import { nativeBuffer } from './memory.ts';
 
 export const STATX_BYTES = 256;
@@ -21,12 +21,23 @@ const MTIME = 112;
 const DEV_MAJOR = 136;
 const DEV_MINOR = 140;
 
+/** With a high half in this range, a 64-bit number is exact as a number of JavaScript. */
+const EXACT_HIGH = 2 ** 20;
+const MOST_NANOSECONDS = 999_999_999;
+
 export class FileStatus {
   private readonly bytes = nativeBuffer(STATX_BYTES);
 
   static ofDescriptor(descriptor: number): FileStatus {
     const status = new FileStatus();
     status.readDescriptor(descriptor);
+    return status;
+  }
+
+  /** Of what a handle (O_PATH) names; no file system is asked, as one may never answer. */
+  static ofHandle(handle: number): FileStatus {
+    const status = new FileStatus();
+    statxHandle(handle, status.bytes);
     return status;
   }
 
@@ -70,8 +81,16 @@ export class FileStatus {
     return this.uint64(INO);
   }
 
+  /** Saturates at 2^53 - 1. */
   get size(): number {
-    return this.bytes.readUInt32LE(SIZE + 4) * 0x1_0000_0000 + this.bytes.readUInt32LE(SIZE);
+    const size = this.bytes.readUInt32LE(SIZE + 4) * 0x1_0000_0000 + this.bytes.readUInt32LE(SIZE);
+    return Math.min(size, MOST_COUNTED);
+  }
+
+  /** To the byte, whatever it is. */
+  get wireSize(): WireSize {
+    const { size } = this;
+    return size < MOST_COUNTED ? size : sizeOnWire(this.bytes.readBigUInt64LE(SIZE));
   }
 
   /** Type and permission bits. */
@@ -108,8 +127,8 @@ export class FileStatus {
     return `${this.dev}:${this.ino}`;
   }
 
-  facts(): FileFacts {
-    const { dev, ino, size, mtime, ctime, mode, uid, gid, links } = this;
+  facts(): SentFileFacts {
+    const { dev, ino, wireSize: size, mtime, ctime, mode, uid, gid, links } = this;
     return { dev, ino, size, mtime, ctime, mode, uid, gid, links };
   }
 
@@ -123,8 +142,20 @@ export class FileStatus {
     return String(this.bytes.readBigUInt64LE(at));
   }
 
+  /** Older kernels pass on what a FUSE server gives for nanoseconds; the newer ones cut it as is done here. */
   private time(at: number): string {
-    const seconds = this.bytes.readInt32LE(at + 4) * 0x1_0000_0000 + this.bytes.readUInt32LE(at);
-    return `${seconds}.${String(this.bytes.readUInt32LE(at + 8)).padStart(9, '0')}`;
+    const high = this.bytes.readInt32LE(at + 4);
+    const isExact = high >= -EXACT_HIGH && high < EXACT_HIGH;
+    const seconds = isExact
+      ? high * 0x1_0000_0000 + this.bytes.readUInt32LE(at)
+      : this.bytes.readBigInt64LE(at);
+    const nanoseconds = Math.min(this.bytes.readUInt32LE(at + 8), MOST_NANOSECONDS);
+    return `${seconds}.${String(nanoseconds).padStart(9, '0')}`;
   }
 }
+
+/**
+ * A device or inode number that node:fs gave, as statx has it: node:fs gives 64 bits with a sign, and file systems do
+ * use the highest bit (overlayfs with `xino`, FUSE as it likes).
+ */
+export const unsigned = (bits: bigint): string => String(BigInt.asUintN(64, bits));

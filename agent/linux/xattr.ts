@@ -10,6 +10,11 @@ const native = {
   fremovexattr: libc.bind('fremovexattr', ['i32', 'buffer']),
 };
 
+/** More names than the kernel lists: a file system can hold them, and any owner can set them. */
+const TOO_MANY: ReadonlySet<Errno> = new Set<Errno>(['E2BIG', 'ERANGE']);
+/** Those that say who may do what, looked for by name where they cannot be listed. */
+const KNOWN_NAMES = ['security.capability', 'security.selinux', 'system.posix_acl_access'];
+
 /** No such attribute, or a file system that has none. */
 const ABSENT: ReadonlySet<Errno> = new Set<Errno>(['ENODATA', 'EOPNOTSUPP', 'ENOTSUP']);
 
@@ -22,19 +27,50 @@ export interface ExtendedAttribute {
   readonly value: Buffer;
 }
 
-/** All attributes that may be read; none where the file system has no such thing. */
+/** All attributes; none where the file system has no such thing. Throws SystemError when one cannot be read. */
 export function readAttributes(descriptor: number): ExtendedAttribute[] {
-  const length = native.flistxattr(descriptor, scratch, BigInt(MOST_BYTES));
-  if (length < 0) {
-    const error = new SystemError('flistxattr', libc.errno());
-    if (ABSENT.has(error.code)) return [];
-    throw error;
-  }
-  const names = [...splitNames(scratch.subarray(0, length))];
-  return names.flatMap((name) => {
+  return listNames(descriptor).flatMap((name) => {
     const value = readValue(descriptor, name);
     return value ? [{ name, value }] : [];
   });
+}
+
+/** All attributes that can be read, and how many cannot, or whether they are too many to be counted. */
+export function readableAttributes(descriptor: number): {
+  readonly attributes: ExtendedAttribute[];
+  readonly unread: number;
+  readonly isUncounted: boolean;
+} {
+  const attributes: ExtendedAttribute[] = [];
+  let unread = 0;
+  const { names, isUncounted } = namesToTry(descriptor);
+  for (const name of names) {
+    try {
+      const value = readValue(descriptor, name);
+      if (value) attributes.push({ name, value });
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error;
+      unread += 1;
+    }
+  }
+  return { attributes, unread, isUncounted };
+}
+
+function namesToTry(descriptor: number): { names: readonly Buffer[]; isUncounted: boolean } {
+  try {
+    return { names: listNames(descriptor), isUncounted: false };
+  } catch (error) {
+    if (!(error instanceof SystemError) || !TOO_MANY.has(error.code)) throw error;
+    return { names: KNOWN_NAMES.map((name) => Buffer.from(name)), isUncounted: true };
+  }
+}
+
+function listNames(descriptor: number): Buffer[] {
+  const length = native.flistxattr(descriptor, scratch, BigInt(MOST_BYTES));
+  if (length >= 0) return [...splitNames(scratch.subarray(0, length))];
+  const error = new SystemError('flistxattr', libc.errno());
+  if (ABSENT.has(error.code)) return [];
+  throw error;
 }
 
 export function setAttribute(descriptor: number, { name, value }: ExtendedAttribute): void {

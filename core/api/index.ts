@@ -4,6 +4,7 @@ export { ACTING, displayBytes, parseDisplayed } from '../../protocol/index.ts';
 export * from './confine.ts';
 export * from './detector.ts';
 export * from './error.ts';
+export * from './file-tree.ts';
 export * from './memory-watch.ts';
 export * from './patch.ts';
 export * from './plugin.ts';

@@ -42,6 +42,8 @@ export interface ProcessSubject {
   readonly uid: number;
   readonly name: string;
   readonly commandLine: readonly string[];
+  /** The container that it is in, where one is known; a claim of the guest's, as all else. */
+  readonly container?: { readonly runtime: string; readonly id: string };
   readonly executable?: {
     readonly path: string;
     /** It has no name any more. */

@@ -3,14 +3,21 @@ import {
   ContentFailure,
   type ContentRecord,
   type ContentRequest,
+  explain,
   FileFacts,
   ProtocolError,
+  parseBounded,
   parseMessage,
   RECORD,
   RecordSplitter,
 } from '../../protocol/index.ts';
 
-/** Holds a content stream to the order and the sizes that `protocol/records.ts` prescribes. */
+const DETAIL = 256;
+
+/**
+ * Holds a content stream to the order and the sizes that `protocol/records.ts` prescribes. A file of which the guest
+ * says what cannot be fails, and the others go on.
+ */
 export class ContentReader {
   private readonly splitter = new RecordSplitter();
   private readonly files: number;
@@ -19,6 +26,8 @@ export class ContentReader {
   private open = false;
   /** Bytes that DATA of the open file may still have. */
   private left = 0;
+  /** Why nothing of the open file is passed on. */
+  private misfit: string | undefined;
   private bytes = 0;
   private dataRecords = 0;
 
@@ -29,8 +38,12 @@ export class ContentReader {
 
   /** The records that a chunk completes; their payloads hold until the next call. Throws ProtocolError. */
   read(chunk: Buffer): ContentRecord[] {
-    const records = Array.from(this.splitter.push(chunk));
-    for (const record of records) this.check(record);
+    const records: ContentRecord[] = [];
+    for (const record of this.splitter.push(chunk)) {
+      this.check(record);
+      const passed = this.misfit === undefined ? record : this.failed(record, this.misfit);
+      if (passed) records.push(passed);
+    }
     return records;
   }
 
@@ -47,14 +60,21 @@ export class ContentReader {
       this.finishFile();
     } else if (kind === RECORD.open) {
       if (this.open) throw outOfTurn('OPEN of an open file');
-      this.left = parseMessage(FileFacts, payload).size;
-      if (this.left > this.maxFileBytes) throw outOfTurn('OPEN of a file that is too large');
-      this.open = true;
+      this.openFile(parseBounded(payload));
     } else if (!this.open) throw outOfTurn('DATA or END of a file that is not open');
     else if (kind === RECORD.data) this.countData(payload.length);
     else if (payload.length > 0) throw new ProtocolError('malformed-record', 'END has a payload');
-    else if (this.left > 0) throw outOfTurn('END before all bytes of the file came');
+    else if (this.left > 0 && this.misfit === undefined)
+      throw outOfTurn('END before all bytes of the file came');
     else this.finishFile();
+  }
+
+  private openFile(untrusted: unknown): void {
+    const facts = FileFacts.safeParse(untrusted);
+    this.open = true;
+    this.misfit = facts.success ? undefined : explain(facts.error);
+    this.left = facts.success ? facts.data.size : this.maxFileBytes;
+    if (this.left > this.maxFileBytes) throw outOfTurn('OPEN of a file that is too large');
   }
 
   private countData(length: number): void {
@@ -69,6 +89,15 @@ export class ContentReader {
   private finishFile(): void {
     this.open = false;
     this.index++;
+  }
+
+  /** What is passed on of a file that does not fit: at its end, that it failed. */
+  private failed({ kind, index }: ContentRecord, what: string): ContentRecord | undefined {
+    if (kind === RECORD.open || kind === RECORD.data) return undefined;
+    this.misfit = undefined;
+    const detail = `the guest says of it what cannot be: ${what}`.slice(0, DETAIL);
+    const failure: ContentFailure = { reason: 'unreadable', detail };
+    return { kind: RECORD.fail, index, payload: Buffer.from(JSON.stringify(failure)) };
   }
 }
 

@@ -22,6 +22,8 @@ export type ChannelErrorCode =
   | 'silent'
   /** The guest broke the protocol: malformed, over a limit or out of turn. */
   | 'protocol-violation'
+  /** The outcome of a command does not say what came of it. The session goes on. */
+  | 'unreadable-outcome'
   /** The agent refused a request; the message has its code. */
   | 'refused'
   | 'session-lost'

@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import type { z } from 'zod';
+import { z } from 'zod';
 import {
+  AnyResponse,
+  type ContentFailure,
   type ContentRecord,
   type ContentRequest,
   DigestLine,
@@ -10,17 +12,15 @@ import {
   FeaturesResponse,
   type Grant,
   type InventoryRequest,
-  LIMITS,
   type LoginRequest,
   OPENC2_CONTENT_TYPE,
   type Outcome,
-  OutcomeResponse,
   type PieceRequest,
-  ProcessLine,
   ProtocolError,
   parseMessage,
   ROUTES,
   type SealedInstruction,
+  sha256,
 } from '../../protocol/index.ts';
 import { ContentReader } from './content.ts';
 import type { ChannelError } from './error.ts';
@@ -28,12 +28,15 @@ import type { Exchange } from './exchange.ts';
 import { answerLines } from './lines.ts';
 import type { Link } from './link.ts';
 import { listFiles } from './listing.ts';
+import { readOutcome } from './outcome.ts';
 import { readPieces } from './pieces.ts';
+import { ProcessList } from './process-list.ts';
 import type {
   Admission,
   GuestSession,
   KnownLines,
   ListedLine,
+  ListedProcess,
   ReadPieces,
   UntrustedClaim,
 } from './session.ts';
@@ -58,12 +61,16 @@ export class Session implements GuestSession {
 
   async queryFeatures(signal?: AbortSignal): Promise<Features> {
     const requestId = randomUUID();
-    return this.command(encodeFeatureQuery(requestId), requestId, FeaturesResponse, signal);
+    const query = encodeFeatureQuery(requestId);
+    const { status, results } = await this.command(query, requestId, FeaturesResponse, signal);
+    if (status !== 200) throw this.link.violated(`it answers query features with the status ${status}`);
+    return results;
   }
 
   async send(sealed: SealedInstruction, signal?: AbortSignal): Promise<Outcome> {
-    const results = await this.command(encodeCommand(sealed), sealed.id, OutcomeResponse, signal);
-    return results['x-lazaret'];
+    const command = encodeCommand(sealed);
+    const { status, results } = await this.command(command, sealed.id, AnyResponse, signal);
+    return readOutcome(sealed, status, results);
   }
 
   async grant(grant: Grant, signal?: AbortSignal): Promise<void> {
@@ -79,23 +86,25 @@ export class Session implements GuestSession {
     return listFiles(this.link, request, signal, known);
   }
 
-  async *listProcesses(signal?: AbortSignal): AsyncGenerator<ProcessLine> {
-    let lines = 0;
+  async *listProcesses(signal?: AbortSignal): AsyncGenerator<ListedProcess> {
+    const list = new ProcessList();
     const exchange = await this.link.begin({ method: 'POST', path: ROUTES.processes }, signal);
-    const take = (untrusted: Buffer): ProcessLine => {
-      if (++lines > LIMITS.processes + 1) {
-        throw new ProtocolError('message-too-large', `more than ${LIMITS.processes} processes`);
+    const take = (untrusted: Buffer) => list.take(untrusted);
+    for await (const line of answerLines(exchange, this.link.deadlines.streamIdle, take, isEnd)) {
+      if (this.link.failure) throw this.link.failure;
+      if (line.type !== 'cut') yield line;
+      else {
+        yield { type: 'end', processes: list.lines, limit: line.limit };
+        return;
       }
-      return parseMessage(ProcessLine, untrusted);
-    };
-    yield* answerLines(exchange, this.link.deadlines.streamIdle, take, isEnd);
+    }
   }
 
   async *claimDigests(request: ContentRequest, signal?: AbortSignal): AsyncGenerator<UntrustedClaim> {
     let next = 0;
     const exchange = await this.ask(ROUTES.digests, JSON_TYPE, request, signal);
     const take = (untrusted: Buffer): DigestLine => {
-      const line = parseMessage(DigestLine, untrusted);
+      const line = parseMessage(DigestLineOrMisfit, untrusted);
       if ('index' in line && (line.index !== next++ || line.index >= request.files.length)) {
         throw new ProtocolError('record-out-of-turn', `digests: file ${line.index}`);
       }
@@ -165,13 +174,13 @@ export class Session implements GuestSession {
     return exchange;
   }
 
-  /** Sends an OpenC2 command and returns the results of its response. */
+  /** Sends an OpenC2 command and returns its response. */
   private async command<Results>(
     message: unknown,
     requestId: string,
-    schema: z.ZodType<OpenC2Response<Results>>,
+    schema: z.ZodType<OpenC2Message<Results>>,
     signal: AbortSignal | undefined,
-  ): Promise<Results> {
+  ): Promise<OpenC2Response<Results>> {
     const within = this.link.deadlines.command;
     const exchange = await this.ask(ROUTES.openc2, OPENC2_CONTENT_TYPE, message, signal);
     try {
@@ -179,7 +188,7 @@ export class Session implements GuestSession {
       const untrusted = await exchange.readAll(within);
       const { headers, body } = exchange.guard(() => parseMessage(schema, untrusted));
       if (headers.request_id !== requestId) throw exchange.violate('it answers what was not asked');
-      return body.openc2.response.results;
+      return body.openc2.response;
     } finally {
       exchange.abandon();
     }
@@ -187,8 +196,20 @@ export class Session implements GuestSession {
 }
 
 interface OpenC2Response<Results> {
-  headers: { request_id: string };
-  body: { openc2: { response: { results: Results } } };
+  status: number;
+  results: Results;
 }
+interface OpenC2Message<Results> {
+  headers: { request_id: string };
+  body: { openc2: { response: OpenC2Response<Results> } };
+}
+
+/** Facts that cannot be cost the file whose they are. */
+const DigestLineOrMisfit = DigestLine.or(
+  z
+    .object({ type: z.literal('digest'), index: z.int(), facts: z.unknown(), sha256 })
+    .transform(({ index }): DigestLine => ({ type: 'failure', index, failure: MISFIT })),
+);
+const MISFIT: ContentFailure = { reason: 'unreadable', detail: 'the guest says of it what cannot be' };
 
 const isEnd = ({ type }: { readonly type: string }): boolean => type === 'end';

@@ -1,27 +1,19 @@
-import {
-  ALLOWANCE,
-  decodeBytes,
-  GuestPath,
-  type InventoryLine,
-  type InventoryRequest,
-  LIMITS,
-  ProtocolError,
-  type WireBytes,
-} from '../../protocol/index.ts';
-import type { KnownLines } from './session.ts';
-
-/** Bytes of one file name (NAME_MAX). */
-const NAME_BYTES = 255;
+import { ALLOWANCE, type InventoryRequest, LIMITS, ProtocolError } from '../../protocol/index.ts';
+import type { Misfit, ReadLine } from './inventory-line.ts';
+import type { KnownLines, ListedLine } from './session.ts';
 
 /** An honest page has so many bytes, or there was nothing to tell for some seconds. */
 const FULL_PAGE_BYTES = LIMITS.inventoryPageBytes;
 const EMPTY_PAGE_SECONDS = 5;
 
-/** Holds an inventory to its budget, so that a guest cannot list for ever, and checks every path in it. */
+type FaultLine = Extract<ListedLine, { type: 'fault' }>;
+
+/** Holds an inventory to its budget, so that a guest cannot list for ever. */
 export class InventoryCheck {
   private files = 0;
   private lines = 0;
   private thinPages = 0;
+  private misfits = 0;
   private readonly maxEntries: number;
   private readonly maxThinPages: number;
   private readonly known: KnownLines;
@@ -33,18 +25,25 @@ export class InventoryCheck {
   }
 
   /** Throws ProtocolError. */
-  line(line: InventoryLine): void {
+  line({ line, misfits }: ReadLine): void {
     if (line.type === 'end' || line.type === 'more') return;
     this.lines++;
     if (line.type === 'directory') {
-      GuestPath.of(line.path);
-      for (const [name] of line.files) checkName(name);
-      for (const [name, target] of line.links ?? []) checkLink(name, target);
-      this.files += line.files.length + (line.links?.length ?? 0);
+      this.files += line.files.length + (line.links?.length ?? 0) + misfits.length;
     } else if (line.type === 'known') this.checkKnown(line.digests);
     if (this.files > this.maxEntries || this.lines > this.maxEntries + ALLOWANCE.inventoryLines) {
       throw new ProtocolError('message-too-large', `a listing goes past its ${this.maxEntries} entries`);
     }
+  }
+
+  /** The faults that stand for entries that cannot be: one for each, or for all of a line when there are very many. */
+  faultsOf({ line, misfits }: ReadLine): FaultLine[] {
+    if (line.type !== 'directory' || misfits.length === 0) return [];
+    this.misfits += misfits.length;
+    if (this.misfits <= ALLOWANCE.namedMisfits) return misfits.map(faultOf);
+    return [
+      faultOf({ path: line.path, detail: `the guest says of ${misfits.length} files in it what cannot be` }),
+    ];
   }
 
   /** A page of so many bytes has ended, and it was not the last. Throws ProtocolError. */
@@ -63,28 +62,9 @@ export class InventoryCheck {
   }
 }
 
-function checkLink(name: WireBytes, target: WireBytes): void {
-  checkName(name);
-  const { length } = decodeBytes(target);
-  if (length === 0 || length > LIMITS.pathBytes) {
-    throw new ProtocolError('malformed-path', 'what a link in a listing says cannot be a path');
-  }
-}
-
-function checkName(name: WireBytes): void {
-  const fits =
-    typeof name === 'string' ? isName(name) : isName(Buffer.from(name.b64, 'base64').toString('latin1'));
-  if (!fits) throw new ProtocolError('malformed-path', 'a file name in a listing cannot be one');
-}
-
-function isName(name: string): boolean {
-  return (
-    name !== '' &&
-    name !== '.' &&
-    name !== '..' &&
-    name.length <= NAME_BYTES &&
-    !name.includes('/') &&
-    !name.includes('\0') &&
-    name.isWellFormed()
-  );
-}
+const faultOf = ({ path, detail }: Misfit): FaultLine => ({
+  type: 'fault',
+  path,
+  fault: 'unreadable',
+  detail,
+});

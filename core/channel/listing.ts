@@ -4,14 +4,14 @@
  */
 import { hash } from 'node:crypto';
 import {
-  InventoryLine,
+  type InventoryLine,
   type InventoryRequest,
   LINE_DIGEST_BYTES,
-  parseMessage,
   ROUTES,
 } from '../../protocol/index.ts';
 import type { Exchange } from './exchange.ts';
 import { InventoryCheck } from './inventory.ts';
+import { readInventoryLine } from './inventory-line.ts';
 import { answerLines } from './lines.ts';
 import type { Link } from './link.ts';
 import type { KnownLines, ListedLine } from './session.ts';
@@ -84,16 +84,27 @@ async function* linesOf(
   link: Link,
 ): AsyncGenerator<ListedLine | MoreLine> {
   let bytes = 0;
-  const take = (untrusted: Buffer): ListedLine | MoreLine => {
+  const take = (untrusted: Buffer): Taken => {
     bytes += untrusted.length;
-    const line = parseMessage(InventoryLine, untrusted);
-    check.line(line);
+    const read = readInventoryLine(untrusted);
+    const { line, misfits } = read;
+    check.line(read);
     if (line.type === 'more') check.page(bytes);
-    if (line.type !== 'directory') return line;
+    if (line.type !== 'directory') return { line, faults: [] };
     const digest = hash('sha256', untrusted, 'buffer').toString('hex', 0, LINE_DIGEST_BYTES);
-    return { ...line, digest };
+    const listed = { ...line, digest, ...(misfits.length > 0 && { misfits: misfits.length }) };
+    return { line: listed, faults: check.faultsOf(read) };
   };
-  yield* answerLines(page, link.deadlines.streamIdle, take, isLastOfPage);
+  for await (const { line, faults } of answerLines(page, link.deadlines.streamIdle, take, isLastOfPage)) {
+    yield line;
+    yield* faults;
+  }
 }
 
-const isLastOfPage = ({ type }: { readonly type: string }): boolean => type === 'end' || type === 'more';
+/** A line, and what stands for those of its entries that do not fit. */
+interface Taken {
+  readonly line: ListedLine | MoreLine;
+  readonly faults: readonly ListedLine[];
+}
+
+const isLastOfPage = ({ line: { type } }: Taken): boolean => type === 'end' || type === 'more';

@@ -29,9 +29,12 @@ export interface KnownLines {
 
 type DirectoryLine = Extract<InventoryLine, { type: 'directory' }>;
 
-/** `digest` stands for the very bytes of the line: 32 lower-case hexadecimal digits. */
+/**
+ * `digest` stands for the very bytes of the line: 32 lower-case hexadecimal digits. `misfits`: how many entries of it
+ * could not be and were left out; a `fault` follows for each, or for all of them.
+ */
 export type ListedLine =
-  | (DirectoryLine & { readonly digest: string })
+  | (DirectoryLine & { readonly digest: string; readonly misfits?: number })
   | Extract<InventoryLine, { type: 'known' | 'fault' | 'end' }>;
 
 export type UntrustedClaim =
@@ -39,6 +42,14 @@ export type UntrustedClaim =
   | { readonly index: number; readonly failure: ContentFailure };
 
 export type ReadPieces = Exclude<PieceLine, { type: 'end' }>;
+
+/**
+ * A process; the fault of one whose line does not fit the contract, with its pid where that can be told; or the end,
+ * with the bound at which the list was cut, by the guest or by us.
+ */
+export type ListedProcess =
+  | ProcessLine
+  | { readonly type: 'fault'; readonly pid?: number; readonly detail: string };
 
 /** A guest as the hypervisor (or the command line) names it. */
 export interface Domain {
@@ -95,7 +106,11 @@ export interface GuestSession {
    * that has no such route makes it reject with ChannelError `refused`.
    */
   readPieces(request: PieceRequest, signal?: AbortSignal): AsyncIterable<ReadPieces>;
-  listProcesses(signal?: AbortSignal): AsyncIterable<ProcessLine>;
+  /**
+   * Lines as they come, the last of them `end`; not asking holds the guest back. What had come before the session was
+   * lost is not given any more: nothing can be asked about it.
+   */
+  listProcesses(signal?: AbortSignal): AsyncIterable<ListedProcess>;
   /** Puts content into the guest for restore:file or update:file. */
   stage(sha256: string, content: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<void>;
   send(sealed: SealedInstruction, signal?: AbortSignal): Promise<Outcome>;

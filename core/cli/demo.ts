@@ -64,7 +64,7 @@ async function present(run: Run<DemoOptions>, context: Context, signal: AbortSig
   try {
     const pack = await makeDemoPack(stage.spool);
     const settings = settingsFor(stage, pack.trusted);
-    const engine = await context.startEngine(settings, { events: noEvents, logger: run.logger });
+    const engine = await context.startEngine(settings, { events: noEvents, logger: run.logger, signal });
     try {
       step('A vendor signs a pack of signatures, and the host takes it');
       await installDemoPack(run, engine, pack, signal);

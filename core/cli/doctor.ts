@@ -3,6 +3,7 @@ import { findGuestParts } from '../../demo/guest/parts.ts';
 import { type Configurable, defaults, loadSettings, type Settings } from '../config/index.ts';
 import { ConfigError, StoreError } from '../error.ts';
 import { configuredSockets } from '../hypervisor/sockets.ts';
+import { checkActions } from './action-checkup.ts';
 import {
   type Check,
   checkDemoGuest,
@@ -115,6 +116,7 @@ function examineHost(settings: Settings): Promise<Check[]> {
     checkKvm(),
     checkState(settings.state),
     checkJournal(settings.state),
+    ...checkActions(settings.state, Date.now()),
   ]);
 }
 

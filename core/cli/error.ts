@@ -13,6 +13,13 @@ export class UsageError extends CodedError<'usage'> {
   }
 }
 
+/** A person ended the command before it had done anything. */
+export class InterruptedError extends CodedError<'interrupted'> {
+  constructor() {
+    super('interrupted', 'interrupted: nothing more was done');
+  }
+}
+
 const DEEPEST_CAUSE = 8;
 const REPORT_IT = 'this should not happen; run it again with --debug and report what it prints';
 

@@ -1,9 +1,11 @@
 /** Quantities as people read them. */
+import { MOST_COUNTED } from '../../protocol/index.ts';
 
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
 
-/** `512 B`, `1.5 MiB` */
+/** `512 B`, `1.5 MiB`; a count that is full (`protocol/count.ts`) is told as such. */
 export function formatBytes(bytes: number): string {
+  if (bytes >= MOST_COUNTED) return '8 PiB or more';
   let unit = 0;
   let amount = bytes;
   while (amount >= 1023.95 && unit < UNITS.length - 1) {
@@ -30,6 +32,9 @@ export function formatDuration(milliseconds: number): string {
   return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
 }
 
-/** `2026-11-22 21:04:08Z` from milliseconds since 1970. */
-export const formatTime = (time: number): string =>
-  new Date(time).toISOString().replace('T', ' ').replace(/\.\d+/, '');
+/** `2026-11-22 21:04:08Z` from milliseconds since 1970, or `no date`: the range of dates ends where numbers go on. */
+export function formatTime(time: number): string {
+  const date = new Date(time);
+  if (Number.isNaN(date.getTime())) return 'no date';
+  return date.toISOString().replace('T', ' ').replace(/\.\d+/, '');
+}

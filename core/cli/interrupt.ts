@@ -1,3 +1,4 @@
+import { InterruptedError } from './error.ts';
 import { EXIT } from './exit.ts';
 import type { Run } from './run.ts';
 
@@ -10,7 +11,7 @@ export async function interruptible<Result>(
   const stopListening = run.io.onInterrupt(() => {
     if (controller.signal.aborted) run.io.abort(EXIT.killed);
     run.note('lazaret: stopping; once more ends it at once');
-    controller.abort(new Error('interrupted'));
+    controller.abort(new InterruptedError());
   });
   try {
     return await work(controller.signal);

@@ -39,7 +39,7 @@ async function change(run: Run, context: Context, what: string, work: Work): Pro
   if (daemon) return tell(run, what, await work.daemon(daemon));
   const settings = await run.settingsForEngine(context);
   return interruptible(run, async (signal) => {
-    const engine = await context.startEngine(settings, { events: noEvents, logger: run.logger });
+    const engine = await context.startEngine(settings, { events: noEvents, logger: run.logger, signal });
     try {
       return tell(run, what, await work.engine(engine, signal));
     } finally {

@@ -2,14 +2,13 @@ import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { buildPack } from '../pack/build.ts';
-import { readContent } from '../pack/content.ts';
 import { PackError } from '../pack/error.ts';
 import { importRules } from '../pack/import-rules.ts';
 import { type MinisignKey, parseSecretKey } from '../pack/minisign.ts';
 import { checkSerial } from '../pack/packs.ts';
 import { PackShelf } from '../pack/shelf.ts';
 import { readStarter } from '../pack/starter.ts';
-import { verifyPack } from '../pack/verify.ts';
+import { readSigned } from '../pack/verify.ts';
 import type { PackRecord } from '../store/packs.ts';
 import { EXIT } from './exit.ts';
 import { formatNumber } from './format.ts';
@@ -121,7 +120,7 @@ const COLUMNS: readonly Column<Listed>[] = [
 async function verify(run: Run): Promise<number> {
   const settings = await run.settings();
   const pack = await naming(run, async (path) => {
-    const verified = verifyPack(await readContent(path), settings.packs.trusted, Date.now());
+    const verified = await readSigned(path, settings.packs.trusted, Date.now());
     using state = State.read(settings.state);
     const { vendor, id } = verified.manifest;
     checkSerial(verified, state?.packs.find(vendor, id));

@@ -54,7 +54,7 @@ async function apply(run: Run<ApplyOptions>, context: Context): Promise<number> 
   const settings = await run.settingsForEngine(context);
   const domain = await domainOf(settings, name);
   return interruptible(run, async (signal) => {
-    const engine = await context.startEngine(settings, { events: noEvents, logger: run.logger });
+    const engine = await context.startEngine(settings, { events: noEvents, logger: run.logger, signal });
     try {
       const report = await engine.patcher.apply(domain, resolve(bundle), { dryRun, signal });
       return tell(run, domain, report);

@@ -63,7 +63,7 @@ type Scan = (
 /** Runs a command line; `scan` plays the engine. */
 async function lazaret(
   args: readonly string[],
-  scan?: Scan | 'no engine',
+  scan?: Scan | 'no engine' | 'interrupted start',
   terminal = false,
 ): Promise<Outcome> {
   const text = { out: '', err: '' };
@@ -101,10 +101,15 @@ async function lazaret(
   };
   const startEngine = async (
     given: Settings,
-    { events }: Parameters<Parameters<typeof runCommandLine>[2]['startEngine']>[1],
+    { events, signal }: Parameters<Parameters<typeof runCommandLine>[2]['startEngine']>[1],
   ): Promise<Engine> => {
     settings = given;
     if (scan === 'no engine') throw new StoreError('in-use', 'another process works on it');
+    if (scan === 'interrupted start') {
+      interrupt();
+      signal?.throwIfAborted();
+      throw new Error('the start was not told of the interrupt');
+    }
     return {
       scanner: {
         scan: (request, { signal }) => {
@@ -187,6 +192,16 @@ describe('usage', () => {
     expect(err).toMatch(/^lazaret: unknown command 'fings'.*\(usage\)\n {2}next: lazaret --help\n$/s);
     expect(out).toBe('');
   });
+});
+
+it.each([
+  ['scan', '--socket', 'a.sock'],
+  ['quarantine', 'purge', 'one'],
+  ['pack', 'rollback', 'acme/rules'],
+])('%s ends when it is interrupted while the engine starts', async (...args) => {
+  const { code, err } = await lazaret([...args, '--state', directory], 'interrupted start');
+  expect(code).not.toBe(0);
+  expect(err).toContain('lazaret: interrupted: nothing more was done (interrupted)');
 });
 
 describe('scan', () => {

@@ -1,4 +1,5 @@
 /** The line on a terminal that says how far one scan is, or several are. */
+import { addCounts } from '../../protocol/index.ts';
 import type { ScanProgress } from '../scan/report.ts';
 import { formatBytes, formatCount, formatDuration } from './format.ts';
 import type { Output } from './io.ts';
@@ -135,7 +136,7 @@ export class ProgressBar {
     const progress = this.underWay.get(tracked)?.progress;
     this.underWay.delete(tracked);
     this.finished += 1;
-    if (progress) for (const key of TOTALS) this.ended[key] += progress[key];
+    if (progress) addTotals(this.ended, progress);
   }
 
   private paint(): void {
@@ -151,10 +152,15 @@ export class ProgressBar {
     const [only] = underWay;
     if (this.guests === 1 && only) return renderProgress(only.vm, only.progress, elapsed, width);
     const totals = { ...this.ended };
-    for (const { progress } of underWay) for (const key of TOTALS) totals[key] += progress[key];
+    for (const { progress } of underWay) addTotals(totals, progress);
     const { guests, finished } = this;
     return renderRound({ guests, finished, ...totals, underWay }, elapsed, width);
   }
 }
 
 const TOTALS = ['filesDone', 'bytesDone', 'found', 'unscanned'] as const;
+type Totals = Record<(typeof TOTALS)[number], number>;
+
+function addTotals(totals: Totals, progress: Readonly<Totals>): void {
+  for (const key of TOTALS) totals[key] = addCounts(totals[key], progress[key]);
+}

@@ -6,6 +6,7 @@ import type { Engine } from './engine.ts';
 import { EXIT } from './exit.ts';
 import { formatBytes, formatTime } from './format.ts';
 import { interruptible } from './interrupt.ts';
+import { exportContent } from './quarantine-export.ts';
 import { type Context, noEvents, perform, type Run } from './run.ts';
 import { State } from './state.ts';
 import type { Column } from './table.ts';
@@ -37,6 +38,12 @@ export function registerQuarantine(program: Command, context: Context): void {
         }),
       ),
     );
+  quarantine
+    .command('export')
+    .description('writes the content of a file in quarantine, which is malware, to a new file of this host')
+    .argument('<id>', 'an id that quarantine list shows')
+    .argument('<file>', 'the file to make; only its owner may read it')
+    .action(perform(context, exportContent));
   quarantine
     .command('purge')
     .description('removes files from quarantine for good; they cannot be restored afterwards')
@@ -87,7 +94,7 @@ async function each(run: Run, context: Context, done: 'restored' | 'purged', wor
     return interruptible(run, (signal) => oneByOne(run, done, signal, (id) => work.daemon(daemon, id)));
   const settings = await run.settingsForEngine(context);
   return interruptible(run, async (signal) => {
-    const engine = await context.startEngine(settings, { events: noEvents, logger: run.logger });
+    const engine = await context.startEngine(settings, { events: noEvents, logger: run.logger, signal });
     try {
       return await oneByOne(run, done, signal, (id) => work.engine(engine, id, signal));
     } finally {

@@ -2,7 +2,7 @@
 import type { ScanReport } from '../scan/report.ts';
 import { EXIT } from './exit.ts';
 import type { Run } from './run.ts';
-import { isIncomplete, problemLines, renderReport } from './scan-report.ts';
+import { foundCount, isIncomplete, problemLines, renderReport } from './scan-report.ts';
 import { harmless } from './text.ts';
 
 /** To be told when it is its turn. */
@@ -56,5 +56,5 @@ function show(run: Run, report: ScanReport, dryRun: boolean): void {
 /** See exit.ts. */
 export function exitCodeOfReport(report: ScanReport): number {
   if (isIncomplete(report)) return EXIT.incomplete;
-  return report.findings.length > 0 ? EXIT.found : EXIT.ok;
+  return foundCount(report) > 0 ? EXIT.found : EXIT.ok;
 }

@@ -30,6 +30,14 @@ to see or undo what was contained: lazaret quarantine list --vm web-1
     );
   });
 
+  it('counts what it does not name, and says where that is', () => {
+    const { scan, ...rest } = report();
+    const summary = { ...scan.summary, malicious: 100_000 } as NonNullable<typeof scan.summary>;
+    const rendered = renderReport({ ...rest, scan: { ...scan, summary } }, { ...STYLE, state: '/state' });
+    expect(rendered).toContain('\nand 99,999 more: lazaret findings --scan scan-1 --state /state\n');
+    expect(rendered).toContain('\n100,000 malicious, 1 suspicious; not everything was scanned\n');
+  });
+
   it('is short where all is well', () => {
     expect(renderReport(cleanReport(), STYLE)).toBe(
       'web-1: 10 files, 1.0 KiB, 2 processes in 2.0 s, 512 B/s\n\nclean\n',

@@ -1,5 +1,6 @@
 /** A scan's result for people. */
 
+import { addCounts } from '../../protocol/index.ts';
 import type { ScanReport, Unscanned } from '../scan/report.ts';
 import type { FindingRecord, ScanSummary } from '../store/records.ts';
 import { formatBytes, formatCount, formatDuration, formatNumber } from './format.ts';
@@ -44,7 +45,7 @@ const gap = ({ scan }: ScanReport): string =>
     : 'not everything was scanned';
 
 const unscannedCount = (reasons: Readonly<Record<string, number>> = {}): number =>
-  Object.values(reasons).reduce((sum, count) => sum + count, 0);
+  Object.values(reasons).reduce(addCounts, 0);
 
 function totals({ vm, scan }: ScanReport, { paint }: ReportStyle): string[] {
   const name = paint('strong', harmless(vm.name));
@@ -76,13 +77,27 @@ function knownText({ unchanged, claimed }: ScanSummary): string {
 }
 
 function findings(report: ScanReport, style: ReportStyle): string[] {
-  if (report.findings.length === 0) return [];
   const { width, paint } = style;
-  return report.findings.flatMap((finding) => [
+  const more = foundCount(report) - report.findings.length;
+  const rest = `and ${formatNumber(more, 'more', 'more')}: lazaret findings --scan ${report.scan.id}${stateOption(style)}`;
+  const named = report.findings.flatMap((finding) => [
     `${paint(judgementShade(finding), finding.judgement)}  ${shorten(subjectText(finding.subject), width - finding.judgement.length - 2)}`,
     `  found by ${shorten(detectionsText(finding), width - 11)}`,
     `  ${style.dryRun ? plannedText(report, finding) : responseText(finding, paint)}`,
   ]);
+  return more > 0 ? [...named, rest] : named;
+}
+
+/** All that was found; the report names the first ones. */
+export const foundCount = (report: ScanReport): number => {
+  const { malicious, suspicious } = countsOf(report);
+  return malicious + suspicious;
+};
+
+function countsOf({ scan: { summary }, findings }: ScanReport): { malicious: number; suspicious: number } {
+  const named = (judgement: string) => findings.filter((finding) => finding.judgement === judgement).length;
+  const malicious = Math.max(summary?.malicious ?? 0, named('malicious'));
+  return { malicious, suspicious: Math.max(summary?.suspicious ?? 0, named('suspicious')) };
 }
 
 const RESPONSE_SHADES: Readonly<Record<FindingRecord['response'], Shade>> = {
@@ -91,6 +106,7 @@ const RESPONSE_SHADES: Readonly<Record<FindingRecord['response'], Shade>> = {
   contained: 'good',
   deleted: 'good',
   failed: 'bad',
+  unknown: 'bad',
 };
 
 function responseText({ response, reason }: FindingRecord, paint: Paint): string {
@@ -135,22 +151,26 @@ export function problemLines({ problems }: ScanReport, paint: Paint): string[] {
 }
 
 function conclusion(report: ScanReport, { paint }: ReportStyle): string[] {
-  const found = report.findings.length;
+  const found = foundCount(report);
   const incomplete = isIncomplete(report);
   if (found === 0) {
     return [incomplete ? paint('warning', `nothing found, but ${gap(report)}`) : paint('good', 'clean')];
   }
-  const malicious = report.findings.filter(({ judgement }) => judgement === 'malicious').length;
+  const { malicious, suspicious } = countsOf(report);
   const kinds = [
-    malicious > 0 ? `${malicious} malicious` : '',
-    found > malicious ? `${found - malicious} suspicious` : '',
+    malicious > 0 ? `${formatCount(malicious)} malicious` : '',
+    suspicious > 0 ? `${formatCount(suspicious)} suspicious` : '',
   ].filter(Boolean);
   const text = `${kinds.join(', ')}${incomplete ? `; ${gap(report)}` : ''}`;
   return [paint('bad', text)];
 }
 
-function nextSteps({ vm, scan, findings }: ScanReport, { dryRun, state }: ReportStyle): string[] {
-  const name = harmless(vm.name) + (state === undefined ? '' : ` --state ${harmless(state)}`);
+const stateOption = ({ state }: ReportStyle): string =>
+  state === undefined ? '' : ` --state ${harmless(state)}`;
+
+function nextSteps({ vm, scan, findings }: ScanReport, style: ReportStyle): string[] {
+  const name = harmless(vm.name) + stateOption(style);
+  const { dryRun } = style;
   if (dryRun && findings.length > 0)
     return [`nothing was changed; to carry it out: the same command without --dry-run`];
   if (findings.some(({ response }) => response === 'contained')) {

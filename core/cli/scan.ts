@@ -62,7 +62,7 @@ async function scan(run: Run<ScanOptions>, context: Context): Promise<number> {
   const mode = given ?? settings.policy.mode;
   return interruptible(run, async (signal) => {
     const events = run.json ? run.jsonEvents() : noEvents;
-    const engine = await context.startEngine(settings, { events, logger: run.logger });
+    const engine = await context.startEngine(settings, { events, logger: run.logger, signal });
     const stopListening = run.io.onHangup(() => void engine.packWatch.look());
     try {
       await engine.packWatch.start(signal);

@@ -35,13 +35,13 @@ async function serve(run: Run, context: Context): Promise<number> {
   const logger = new log({ level: settings.log.level });
   const service = new notifier();
   logger.info('the service starts', { files });
+  const stop = new AbortController();
   const start: DaemonStart = {
-    ...{ settings, logger, load, startEngine: context.startHost },
+    ...{ settings, logger, load, startEngine: context.startHost, signal: stop.signal },
     onReload: ({ log: { level } }) => {
       logger.level = level;
     },
   };
-  const stop = new AbortController();
   // From now on: unheard, one that comes while the service starts or stops would end it at once.
   const hangups = new Hangups(run);
   const noMoreInterrupts = run.io.onInterrupt(() => {
@@ -53,6 +53,10 @@ async function serve(run: Run, context: Context): Promise<number> {
     await using running = await daemon.start(start);
     await untilStopped(running, hangups, { logger, notifier: service, signal: stop.signal });
     return EXIT.ok;
+  } catch (error) {
+    // What was asked to stop while it started has done as it was told.
+    if (stop.signal.aborted && error === stop.signal.reason) return EXIT.ok;
+    throw error;
   } finally {
     noMoreInterrupts();
     hangups[Symbol.dispose]();

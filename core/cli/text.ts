@@ -1,9 +1,7 @@
 /** Text that is harmless on a terminal and fits into columns. */
-import { displayBytes, displayText, type WireBytes } from '../../protocol/index.ts';
+import { displayText } from '../../protocol/index.ts';
 
-/** Bytes that came from a guest, as one line of harmless text. */
-export const displayWire = (untrusted: WireBytes): string =>
-  typeof untrusted === 'string' ? displayText(untrusted) : displayBytes(Buffer.from(untrusted.b64, 'base64'));
+export { displayWire } from '../../protocol/index.ts';
 
 /**
  * The last guard before a terminal: whatever could still act on it is escaped. Text that was made harmless

@@ -26,7 +26,9 @@ const spool = mapping({
 const scan = mapping({
   guestsAtOnce: wholeNumber()
     .optional()
-    .describe('How many guests are scanned at once. Default: one for each core, at least 2, at most 8.'),
+    .describe(
+      'How many guests have this host work at once. Default: one for each core, at least 2, at most 8.',
+    ),
 });
 
 const pluginId = () => text(/^[a-z][a-z0-9-]{0,63}$/, 'a plugin id: lower-case letters, digits and "-"');

@@ -1,10 +1,9 @@
 /** Run by execute.test.ts: a host that is killed at one step of a containment. */
 import { appendFileSync } from 'node:fs';
-import type { Outcome } from '../../protocol/index.ts';
 import type { GuestSession } from '../channel/session.ts';
 import { ActionJournal, type Intent } from '../store/action-journal.ts';
 import { StateDatabase } from '../store/database.ts';
-import type { ActionRecord, VmRecord } from '../store/records.ts';
+import type { ActionRecord, RecordedOutcome, VmRecord } from '../store/records.ts';
 import { VaultIndex } from '../store/vault-index.ts';
 import { ActionExecutor, type ActionRequest } from './execute.ts';
 import { Vault } from './vault.ts';
@@ -24,7 +23,7 @@ class MortalJournal extends ActionJournal {
     reached('intended');
   }
 
-  override outcome(id: string, outcome: Outcome, at: number): ActionRecord {
+  override outcome(id: string, outcome: RecordedOutcome, at: number): ActionRecord {
     const closed = super.outcome(id, outcome, at);
     reached('closed');
     return closed;

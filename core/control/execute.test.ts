@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { FileTarget, Outcome, SealedInstruction } from '../../protocol/index.ts';
+import { type FileTarget, GuestPath, type Outcome, type SealedInstruction } from '../../protocol/index.ts';
 import { lost, MemoryGuest, sha256Of } from '../../test/memory-guest.ts';
 import { ChannelError } from '../channel/error.ts';
 import { ActionJournal } from '../store/action-journal.ts';
@@ -130,25 +130,17 @@ describe('an instruction', () => {
     guest.after = () => undefined;
     const sent = guest.received.length;
     const suspended = { ...guest.connect(), whySuspended: () => 'it is a clone of db' };
-    expect(await executor.reconcile(suspended)).toEqual([]);
+    expect(await executor.reconcile(suspended)).toEqual({ closed: [] });
     expect(guest.received).toHaveLength(sent);
-    expect(await executor.reconcile(guest.connect())).toMatchObject([{ outcome: { code: 'done' } }]);
+    const { closed } = await executor.reconcile(guest.connect());
+    expect(closed).toMatchObject([{ outcome: { code: 'done' } }]);
   });
 
   test('upon a protected file is not sent, whatever was planned', async () => {
     const shell = guest.write('/usr/bin/bash', MALWARE);
     const link = guest.write('/tmp/x', MALWARE);
     const neverTouch = new NeverTouch();
-    neverTouch.observeProcess({
-      type: 'process',
-      pid: 9,
-      parent: 1,
-      start: '1',
-      uid: 0,
-      name: 'sh',
-      commandLine: [],
-      executable: { path: '/bin/sh', dev: link.dev, ino: link.ino, deleted: false, inMemory: false },
-    });
+    neverTouch.observe(GuestPath.of('/bin/sh'), link.dev, link.ino);
     const connected = { ...guest.connect(), neverTouch };
     await expect(executor.perform(connected, contain(link))).rejects.toThrow(code('protected'));
     await expect(executor.perform(guest.connect(), contain(shell))).rejects.toThrow(code('protected'));
@@ -205,12 +197,12 @@ describe('a command without an answer', () => {
       expect(index.ofAction(intent?.id ?? '')).toMatchObject({ status: 'arriving' });
 
       guest[moment] = () => undefined;
-      const closed = await executor.reconcile(guest.connect());
+      const { closed } = await executor.reconcile(guest.connect());
       expect(closed).toMatchObject([{ id: intent?.id, outcome: { code: 'done' } }]);
       expect(guest.received).toHaveLength(2);
       expect(guest.received[0]).toStrictEqual(guest.received[1]);
       expect(index.ofAction(intent?.id ?? '')).toMatchObject({ status: 'held' });
-      expect(await executor.reconcile(guest.connect())).toEqual([]);
+      expect(await executor.reconcile(guest.connect())).toEqual({ closed: [] });
     },
   );
 
@@ -218,8 +210,121 @@ describe('a command without an answer', () => {
     const file = target();
     guest.before = lost;
     await expect(executor.perform(guest.connect(), contain(file))).rejects.toThrow(code('outcome-unknown'));
-    await expect(executor.reconcile(guest.connect())).rejects.toThrow(code('outcome-unknown'));
+    expect(await executor.reconcile(guest.connect())).toMatchObject({
+      closed: [],
+      lost: { code: 'outcome-unknown' },
+    });
     expect(journal.open(guest.connect().vm.id)).toHaveLength(1);
+  });
+});
+
+const unreadable = (): never => {
+  throw new ChannelError('unreadable-outcome', 'its times cannot be');
+};
+
+describe('an outcome that cannot be read', () => {
+  const unanswered = async () => {
+    guest.after = unreadable;
+    const file = guest.write('/tmp/x', MALWARE);
+    await expect(executor.perform(guest.connect(), contain(file))).rejects.toThrow(code('outcome-unknown'));
+    return journal.open()[0]?.id ?? '';
+  };
+
+  test('leaves the action open, keeps nothing else from being done, and closes it as unknown at the third try', async () => {
+    const id = await unanswered();
+    guest.after = ({ id: sent }) => void (sent === id && unreadable());
+    const other = { instruction: { name: 'delete:file', target: guest.write('/tmp/y', 'y') } } as const;
+    expect((await executor.perform(guest.connect(), other)).outcome.code).toBe('done');
+
+    expect(await executor.reconcile(guest.connect())).toEqual({ closed: [] });
+    expect(index.ofAction(id)).toMatchObject({ status: 'arriving' });
+    const { closed, lost } = await executor.reconcile(guest.connect());
+    expect(lost).toBeUndefined();
+    expect(closed).toMatchObject([
+      { id, outcome: { code: 'unknown', detail: expect.stringContaining('its times cannot be') } },
+    ]);
+    expect(
+      new Set(guest.received.filter((sealed) => sealed.id === id).map((sealed) => JSON.stringify(sealed)))
+        .size,
+    ).toBe(1);
+    expect(await executor.reconcile(guest.connect())).toEqual({ closed: [] });
+    expect(journal.unknown(0).map((action) => action.id)).toEqual([id]);
+    expect(journal.verify()).toBeUndefined();
+  });
+
+  test('goes on past it to the other open actions of that guest', async () => {
+    const id = await unanswered();
+    guest.after = lost;
+    const other = { instruction: { name: 'delete:file', target: guest.write('/tmp/y', 'y') } } as const;
+    await expect(executor.perform(guest.connect(), other)).rejects.toThrow(code('outcome-unknown'));
+    guest.after = ({ id: sent }) => void (sent === id && unreadable());
+    expect((await executor.reconcile(guest.connect())).closed).toMatchObject([
+      { instruction: { name: 'delete:file' }, outcome: { code: 'done' } },
+    ]);
+  });
+
+  test('leaves the content held: it can be restored or purged', async () => {
+    const id = await unanswered();
+    await executor.reconcile(guest.connect());
+    await executor.reconcile(guest.connect());
+    guest.after = () => undefined;
+    const held = index.ofAction(id);
+    expect(held).toMatchObject({ status: 'held' });
+    await new Quarantine(vault, executor).restore(guest.connect(), held?.id ?? '');
+    expect(guest.text('/tmp/x')).toBe(MALWARE.toString());
+  });
+
+  test('is asked for over restarts of the host, and counted', async () => {
+    await unanswered();
+    for (let restarts = 0; restarts < 2; restarts++) {
+      database.close();
+      open();
+      expect(journal.open()).toHaveLength(1);
+      await executor.reconcile(guest.connect());
+    }
+    expect(journal.open()).toEqual([]);
+    expect(journal.verify()).toBeUndefined();
+    database.run('UPDATE actions SET tries = 1');
+    expect(journal.verify()).toContain('is not as the audit log has it');
+  });
+
+  test.each(['silent', 'session-lost'] as const)(
+    'an answer that never comes (%s) closes it after ten connections that it cost',
+    async (lostBy) => {
+      guest.after = () => {
+        throw new ChannelError(lostBy, 'nothing came');
+      };
+      const file = guest.write('/tmp/x', MALWARE);
+      await expect(executor.perform(guest.connect(), contain(file))).rejects.toThrow(code('outcome-unknown'));
+      for (let tries = 2; tries < 10; tries++) {
+        expect(await executor.reconcile(guest.connect())).toMatchObject({
+          closed: [],
+          lost: { code: 'outcome-unknown' },
+        });
+      }
+      expect((await executor.reconcile(guest.connect())).closed).toMatchObject([
+        { outcome: { code: 'unknown' } },
+      ]);
+    },
+  );
+
+  test('is not waited for when a person gives it up: the content is purged, and the action closed', async () => {
+    const id = await unanswered();
+    const held = index.ofAction(id)?.id ?? '';
+    const quarantine = new Quarantine(vault, executor);
+    await expect(quarantine.restore(guest.connect(), held)).rejects.toThrow(code('in-use'));
+    expect(await quarantine.purge(held)).toMatchObject({ id, outcome: { code: 'unknown' } });
+    expect(index.get(held).status).toBe('purged');
+    expect(inVault()).toEqual([]);
+    expect(journal.verify()).toBeUndefined();
+  });
+
+  test('is not given up while the guest is at it', async () => {
+    const file = guest.write('/tmp/x', MALWARE);
+    const given: unknown[] = [];
+    guest.before = ({ id }) => void given.push(executor.giveUp(id).catch((error: unknown) => error));
+    expect((await executor.perform(guest.connect(), contain(file))).outcome.code).toBe('done');
+    expect(await given[0]).toMatchObject({ code: 'in-use' });
   });
 });
 

@@ -2,22 +2,22 @@
  * How a guest is acted upon, always and only here: refuse what is protected or not granted, put content that
  * would be lost into the vault, write down the intent, send, write down the outcome.
  *
- * A command whose answer did not come has an open intent. At the next connection `reconcile` sends the same
- * command again, byte for byte: the agent answers a repeated id with its first outcome, so whatever is
- * retried, a command is carried out at most once and has one outcome.
+ * A command whose answer did not come, or could not be read, has an open intent. At the next connection `reconcile`
+ * sends the same command again, byte for byte: the agent answers a repeated id with its first outcome, so whatever is
+ * retried, a command is carried out at most once and has one outcome. After some tries that outcome is `unknown`: it
+ * is told and kept as such, and keeps nothing else from being done (`sending.ts`).
  */
 import { randomUUID } from 'node:crypto';
-import { setTimeout as pause } from 'node:timers/promises';
-import { DEADLINES, type Instruction, type Outcome, type SealedInstruction } from '../../protocol/index.ts';
+import { DEADLINES, type Instruction } from '../../protocol/index.ts';
 import type { InstructionSet } from '../capability/instruction-set.ts';
-import { ChannelError } from '../channel/error.ts';
 import type { GuestSession } from '../channel/session.ts';
-import { InstructionError } from '../error.ts';
+import { InstructionError, StoreError } from '../error.ts';
 import type { EventRoom } from '../events/sink.ts';
 import type { ActionJournal } from '../store/action-journal.ts';
-import type { ActionRecord, VmRecord } from '../store/records.ts';
+import type { ActionRecord, RecordedOutcome, VmRecord } from '../store/records.ts';
 import { NeverTouch } from './never-touch.ts';
 import { suspendedBecause } from './plan.ts';
+import { OutcomeUnknown, sendUntilAnswered } from './sending.ts';
 import type { Vault } from './vault.ts';
 
 /** A guest that can be acted upon: logged in, its instruction set granted. */
@@ -41,7 +41,14 @@ export type ActionRequest = { readonly finding?: string } & (
 );
 
 /** An action whose outcome is known. */
-export type ClosedAction = ActionRecord & { readonly outcome: Outcome };
+export type ClosedAction = ActionRecord & { readonly outcome: RecordedOutcome };
+
+/** What became of actions that were open. */
+export interface Reconciled {
+  readonly closed: readonly ClosedAction[];
+  /** Why the session is of no more use. What is open besides stays so, and keeps nothing from being done. */
+  readonly lost?: InstructionError;
+}
 
 export interface ExecutorParts {
   readonly journal: ActionJournal;
@@ -54,15 +61,14 @@ export interface ExecutorParts {
   readonly clock?: () => number;
 }
 
-const TRIES = 3;
-const RETRY_MILLISECONDS = 200;
-
 export class ActionExecutor {
   private readonly journal: ActionJournal;
   private readonly vault: Vault;
   private readonly room: EventRoom | undefined;
   private readonly onClosed: (action: ClosedAction) => void;
   private readonly clock: () => number;
+  /** Actions that are being carried out at this moment. */
+  private readonly underWay = new Set<string>();
 
   constructor({ journal, vault, room, onClosed = () => undefined, clock = Date.now }: ExecutorParts) {
     this.journal = journal;
@@ -74,8 +80,8 @@ export class ActionExecutor {
 
   /**
    * Carries out one instruction; resolves with its outcome, whatever that is. Throws InstructionError
-   * `suspended`, `not-granted`, `protected` or `spool-full` (nothing was sent), or `outcome-unknown` (the channel was lost: reconciled at
-   * the next connection); StoreError when it could not be written down, and then nothing was sent either. An
+   * `suspended`, `not-granted`, `protected` or `spool-full` (nothing was sent), or `outcome-unknown` (it was sent, and what came of it
+   * is asked again at the next connection); StoreError when it could not be written down, and then nothing was sent either. An
    * aborted `signal` keeps it from being begun; once the intent is written it is not cut short.
    */
   async perform(guest: ActingGuest, request: ActionRequest, signal?: AbortSignal): Promise<ClosedAction> {
@@ -83,21 +89,51 @@ export class ActionExecutor {
     this.requireRoom();
     signal?.throwIfAborted();
     const intent = this.intentOf(guest, request);
-    if ('content' in request) await this.intoVault(intent, request);
-    this.journal.intent(intent);
-    return this.carryOut(guest, intent);
+    return this.during(intent.id, async () => {
+      if ('content' in request) await this.intoVault(intent, request);
+      this.journal.intent(intent);
+      return this.carryOut(guest, intent);
+    });
   }
 
   /**
-   * Closes what an earlier session of this guest left open; gives what it came to. To be called after the
+   * Closes what was left open with this guest, as far as it can be; gives what it came to. To be called after the
    * grant and before anything else is done. In a suspended guest it stays open: the command may have been another's.
    */
-  async reconcile(guest: ActingGuest): Promise<readonly ClosedAction[]> {
+  async reconcile(guest: ActingGuest): Promise<Reconciled> {
     const closed: ClosedAction[] = [];
     const open = guest.whySuspended?.() === undefined ? this.journal.open(guest.vm.id) : [];
-    for (const intent of open) closed.push(await this.carryOut(guest, intent));
+    let lost: InstructionError | undefined;
+    for (const intent of open) {
+      if (lost || this.underWay.has(intent.id)) continue;
+      const ended = await this.during(intent.id, () => this.carryOut(guest, intent)).catch(unknownOutcome);
+      if (!(ended instanceof OutcomeUnknown)) closed.push(ended);
+      else if (ended.isSessionOver) lost = ended;
+    }
     await this.settleVault(guest.vm.id);
-    return closed;
+    return { closed, ...(lost && { lost }) };
+  }
+
+  /**
+   * Closes an open action as `unknown`, by a person's word: its guest is asked no more. Undefined when it is closed
+   * already, or was never written down. StoreError `in-use` while it is being carried out.
+   */
+  async giveUp(id: string): Promise<ClosedAction | undefined> {
+    if (this.underWay.has(id)) {
+      throw new StoreError('in-use', `the action ${id} is being carried out at this moment: try again`);
+    }
+    const action = this.journal.find(id);
+    if (!action || action.outcome) return undefined;
+    return this.close(id, { code: 'unknown', detail: 'an operator decided not to ask the guest any more' });
+  }
+
+  private async during<Result>(id: string, work: () => Promise<Result>): Promise<Result> {
+    this.underWay.add(id);
+    try {
+      return await work();
+    } finally {
+      this.underWay.delete(id);
+    }
   }
 
   private requireRoom(): void {
@@ -138,7 +174,21 @@ export class ActionExecutor {
 
   private async carryOut({ session }: ActingGuest, intent: ActionRecord): Promise<ClosedAction> {
     const { id, epoch, expires, instruction } = intent;
-    const outcome = await sendUntilAnswered(session, { id, epoch, expires, instruction });
+    const sealed = { id, epoch, expires, instruction };
+    return this.close(
+      id,
+      await sendUntilAnswered(session, sealed).catch((error) => this.afterFailure(id, error)),
+    );
+  }
+
+  /** Counts the try; throws the error unless there were so many that the action is closed as `unknown`. */
+  private afterFailure(id: string, error: unknown): RecordedOutcome {
+    const outcome = error instanceof OutcomeUnknown ? error.outcomeAfter(this.journal.tried(id)) : undefined;
+    if (!outcome) throw error;
+    return outcome;
+  }
+
+  private async close(id: string, outcome: RecordedOutcome): Promise<ClosedAction> {
     const closed = requireClosed(this.journal.outcome(id, outcome, this.clock()));
     await this.vault.settle(closed);
     this.onClosed(closed);
@@ -147,7 +197,9 @@ export class ActionExecutor {
 
   /** What a crash left between the journal and the vault. */
   private async settleVault(vm: string): Promise<void> {
-    await this.vault.dropUnclaimed(vm, (action) => this.journal.find(action) !== undefined);
+    const isClaimed = (action: string) =>
+      this.underWay.has(action) || this.journal.find(action) !== undefined;
+    await this.vault.dropUnclaimed(vm, isClaimed);
     for (const action of this.journal.list({ vm })) if (action.outcome) await this.vault.settle(action);
   }
 }
@@ -164,27 +216,10 @@ export function requireAllowed(guest: ActingGuest, instruction: Instruction): vo
   if (reason !== undefined) throw new InstructionError('protected', reason);
 }
 
-/** A request that the agent turned away (it was busy) is tried again in the same session, under the same id. */
-async function sendUntilAnswered(session: GuestSession, sealed: SealedInstruction): Promise<Outcome> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await session.send(sealed);
-    } catch (cause) {
-      const turnedAway = cause instanceof ChannelError && cause.code === 'refused';
-      if (!turnedAway || attempt === TRIES) throw unknownOutcome(sealed, cause);
-      await pause(RETRY_MILLISECONDS);
-    }
-  }
+function unknownOutcome(error: unknown): OutcomeUnknown {
+  if (error instanceof OutcomeUnknown) return error;
+  throw error;
 }
-
-const unknownOutcome = ({ id, instruction }: SealedInstruction, cause: unknown): InstructionError =>
-  new InstructionError(
-    'outcome-unknown',
-    `the guest did not answer ${instruction.name} (${id}); it is asked again at the next connection: ${
-      cause instanceof Error ? cause.message : String(cause)
-    }`,
-    { cause },
-  );
 
 function requireClosed(action: ActionRecord): ClosedAction {
   const { outcome } = action;

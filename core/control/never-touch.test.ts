@@ -195,46 +195,57 @@ describe('files', () => {
   });
 });
 
+type Listed = Parameters<NeverTouch['observeProcess']>[0];
+
+/** A process that says of itself to run `name`, as inode 7 of device 1. */
+function shows(name: string, executable: Partial<NonNullable<Listed['executable']>> = {}): Listed {
+  const inode = { path: name, dev: '1', ino: '7', deleted: false, inMemory: false };
+  const told = { pid: 500, parent: 1, start: '9', uid: 0, name: 'x', commandLine: [] };
+  return { type: 'process', ...told, executable: { ...inode, ...executable } };
+}
+
 describe('processes', () => {
   test('the first process and kernel threads are protected', () => {
     const list = new NeverTouch();
     expect(list.processReason(running({ pid: 1 }))).toContain('pid 1');
     expect(list.processReason(running({ executable: { dev: '0', ino: '0' } }))).toContain('kernel thread');
-    const thread = { type: 'process' as const, uid: 0, name: 'kworker', commandLine: [] };
-    list.observeProcess({ ...thread, pid: 77, parent: 2, start: '3' });
-    expect(list.processReason(running({ pid: 77, start: '3' }))).toContain('kernel thread');
-    expect(list.processReason(running({ pid: 77, start: '4' }))).toBeUndefined();
   });
 
-  test('what runs a protected file is protected, also when an update took its name away', () => {
+  test('what runs a program is no kernel thread, whatever started it', () => {
+    const list = new NeverTouch();
+    list.observeProcess({ ...shows('/tmp/x', { placed: true }), parent: 2 });
+    expect(list.processReason(running())).toBeUndefined();
+  });
+
+  test('what runs a protected file is protected, by whatever path it shows it', () => {
     const list = new NeverTouch();
     expect(list.processReason(running())).toBeUndefined();
-    list.observeProcess({
-      type: 'process',
-      pid: 900,
-      parent: 1,
-      start: '3',
-      uid: 0,
-      name: 'sshd',
-      commandLine: [],
-      executable: { path: '/usr/sbin/sshd', dev: '1', ino: '7', deleted: true, inMemory: false },
-    });
+    list.observe(path('/usr/sbin/sshd'), '1', '7');
     expect(list.processReason(running())).toContain('the SSH server');
   });
 
-  test('a program in memory is not protected by the name it gives itself', () => {
+  test('so is what runs one that an update took away, or that the operator protects', () => {
+    const list = new NeverTouch([path('/srv/shop')]);
+    list.observeProcess(shows('/usr/sbin/sshd', { deleted: true, placed: true }));
+    expect(list.processReason(running())).toContain('the SSH server');
+    expect(list.processReason(running({ start: '4' }))).toBeUndefined();
+    list.observeProcess({ ...shows('/srv/shop/till', { placed: true }), start: '5' });
+    expect(list.processReason(running({ start: '5' }))).toContain('protected by the operator');
+    // The same inode by another name is not made protected by a process that runs it.
+    expect(list.fileReason(file('/tmp/x', '7'))).toBeUndefined();
+  });
+
+  test.each<[string, Partial<NonNullable<Listed['executable']>>]>([
+    ['in a mount namespace of its own', { placed: false }],
+    ['there too, with its file gone', { placed: false, deleted: true }],
+    ['as an agent tells it that knows nothing of namespaces', {}],
+    ['with its file gone, by such an agent', { deleted: true }],
+    ['in memory alone', { deleted: true, inMemory: true, placed: true }],
+  ])('what is called /usr/bin/bash %s is not protected, nor is its file', (_, executable) => {
     const list = new NeverTouch();
-    list.observeProcess({
-      type: 'process',
-      pid: 500,
-      parent: 1,
-      start: '9',
-      uid: 0,
-      name: 'x',
-      commandLine: [],
-      executable: { path: '/bin/bash', dev: '1', ino: '7', deleted: true, inMemory: true },
-    });
+    list.observeProcess(shows('/usr/bin/bash', executable));
     expect(list.processReason(running())).toBeUndefined();
+    expect(list.fileReason(file('/tmp/x', '7'))).toBeUndefined();
   });
 });
 

@@ -24,8 +24,6 @@ export const MOST_INODES = 262_144;
 const MOST_PATHS = 8192;
 const TOO_MANY = 'withheld: the protected places of this guest are too many to know';
 
-const KTHREADD = 2;
-
 /** The list for one guest, which learns from that guest's inventory. */
 export class NeverTouch {
   private readonly operatorPaths: readonly string[];
@@ -81,13 +79,15 @@ export class NeverTouch {
     this.knowsAll = false;
   }
 
-  observeProcess(process: Extract<ProcessLine, { type: 'process' }>): void {
-    const { pid, parent, start, executable } = process;
-    if (pid === KTHREADD || parent === KTHREADD)
-      this.processes.set(processKey(pid, start), 'a kernel thread');
-    if (!executable || executable.inMemory) return;
+  /**
+   * Learns a process that runs what is protected. Its path counts where the guest's own namespace has it there, or had
+   * it before an update took it away; what else a process may be made to show is worth nothing, and no path of a process
+   * makes a file protected: of files the listing tells.
+   */
+  observeProcess({ pid, start, executable }: Extract<ProcessLine, { type: 'process' }>): void {
+    if (!executable?.placed || executable.inMemory) return;
     const what = this.whatIsAt(decodeBytes(executable.path));
-    if (what !== undefined) this.protect(executable.dev, executable.ino, what);
+    if (what !== undefined) this.processes.set(processKey(pid, start), what);
   }
 
   /** Why an instruction must not be given, or undefined when it may. */

@@ -24,10 +24,10 @@ export class Quarantine {
     this.executor = executor;
   }
 
-  /** The record of something that can be restored. StoreError `not-found` says why it cannot. */
+  /** The record of something that can be restored, once it is settled. StoreError `not-found` says why it cannot. */
   restorable(id: string): VaultRecord {
     const record = this.vault.get(id);
-    if (record.status === 'held') return record;
+    if (record.status === 'held' || record.status === 'arriving') return record;
     throw new StoreError('not-found', `${id} cannot be restored: it is ${WHY_NOT[record.status]}`);
   }
 
@@ -37,6 +37,7 @@ export class Quarantine {
    */
   async restore(guest: ActingGuest, id: string, signal?: AbortSignal): Promise<ClosedAction> {
     const record = this.restorable(id);
+    if (record.status === 'arriving') throw notSettled(id);
     if (record.vm !== guest.vm.id) {
       throw new InstructionError(
         'refused',
@@ -54,14 +55,25 @@ export class Quarantine {
     return action;
   }
 
-  /** Removes the content of a contained file from the vault for good. StoreError. */
-  purge(id: string): Promise<VaultRecord> {
-    return this.vault.purge(id);
+  /**
+   * Removes the content of a contained file from the vault for good. The guest of one whose containment is not
+   * settled is asked no more: gives that action, closed. StoreError; `in-use` while it is being contained.
+   */
+  async purge(id: string): Promise<ClosedAction | undefined> {
+    const { status, action } = this.vault.get(id);
+    const closed = status === 'arriving' ? await this.executor.giveUp(action) : undefined;
+    await this.vault.purge(id);
+    return closed;
   }
 }
 
+const notSettled = (id: string): StoreError =>
+  new StoreError(
+    'in-use',
+    `${id} is not settled: its guest has not told what came of its containment, and is asked at each try. Try again, or get its content with lazaret quarantine export`,
+  );
+
 const WHY_NOT = {
-  arriving: 'not settled yet: scan its guest again',
   restored: 'back in its guest already',
   purged: 'purged',
 } as const;

@@ -2,24 +2,21 @@
  * The vault: the contents of contained files, on the host, in `vault/` of the state directory.
  *
  * A file's name is a random id made here; the guest's path is data in the index and never part of a host path.
- * Its content cannot run and is not found by scanners by accident: 0400, behind a header, and each byte XORed
- * with 0xA5 (this hides nothing from anybody, nor is it meant to). SHA-256 is checked on the way in and out.
+ * Its content cannot run and is not found by scanners by accident: 0400, behind a header, and neutralised
+ * (`neutralise.ts`; this hides nothing from anybody, nor is it meant to). SHA-256 is checked on the way in and out.
  */
 import { createHash } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { constants, type FileHandle, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { StoreError } from '../error.ts';
-import type { ActionRecord, VaultRecord } from '../store/records.ts';
+import type { ActionRecord, RecordedOutcome, VaultRecord } from '../store/records.ts';
 import { toStoreError } from '../store/sqlite-error.ts';
 import type { VaultIndex } from '../store/vault-index.ts';
+import { FIRST_HEADER, HEADER, mask, neutralise } from './neutralise.ts';
+import { writeRuns } from './sparse.ts';
 
-const HEADER = Buffer.from(
-  'LAZARET-VAULT 1\n' +
-    'The content of a file that was taken out of a guest because it was judged malicious.\n' +
-    'What follows is that content, each byte XORed with 0xA5. Get it back with: lazaret quarantine restore\n\n',
-);
-const MASK = 0xa5;
+const MAY_BE_TAKEN: ReadonlySet<RecordedOutcome['code']> = new Set(['done', 'interrupted', 'unknown']);
 const CHUNK_BYTES = 1024 * 1024;
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
@@ -60,9 +57,9 @@ export class Vault {
     if (instruction.name === 'contain:file') {
       const record = this.index.ofAction(action.id);
       if (record?.status !== 'arriving') return;
-      // `interrupted`: the agent may not have got to put the file back, so ours may be the only copy.
-      const taken = outcome?.code === 'done' || outcome?.code === 'interrupted';
-      if (!taken) await this.drop(record);
+      // But for `done`, the file may be in its place all the same; or ours may be the only copy.
+      const mayBeTaken = outcome && MAY_BE_TAKEN.has(outcome.code);
+      if (!mayBeTaken) await this.drop(record);
       else this.index.save({ ...record, status: 'held', ...(outcome.state && { state: outcome.state }) });
     } else if (instruction.name === 'restore:file' && outcome?.code === 'done') {
       const record = this.heldFor(action.vm, instruction.target);
@@ -85,25 +82,19 @@ export class Vault {
     const { sha256 } = this.index.get(id);
     const path = this.pathOf(id);
     await using file = await openStored(path);
-    await requireHeader(file, path);
+    const { start, restore } = await formatOf(file, path);
     const hash = createHash('sha256');
-    for await (const chunk of read(file, HEADER.length)) {
-      mask(chunk);
+    for await (const chunk of read(file, start)) {
+      restore(chunk);
       hash.update(chunk);
       yield chunk;
     }
     if (hash.digest('hex') !== sha256) throw damaged(path);
   }
 
-  /** Removes the content for good; the record stays, as `purged`. StoreError `not-found`. */
+  /** Removes the content for good; the record stays, as `purged`. Nothing may be at work upon it. StoreError `not-found`. */
   async purge(id: string): Promise<VaultRecord> {
     const record = this.index.get(id);
-    if (record.status === 'arriving') {
-      throw new StoreError(
-        'in-use',
-        `the containment of ${id} is not settled: scan that guest, then purge it`,
-      );
-    }
     const purged: VaultRecord = { ...record, status: 'purged' };
     await rm(this.pathOf(id), { force: true });
     this.index.save(purged);
@@ -148,31 +139,36 @@ async function writeNeutralised(from: string, to: string, sha256: string): Promi
   await using source = await open(from, constants.O_RDONLY | constants.O_NOFOLLOW);
   await using target = await open(to, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o400);
   const hash = createHash('sha256');
-  await target.writeFile(HEADER);
+  await writeRuns(target, HEADER, 0);
+  let at = HEADER.length;
   for await (const chunk of read(source, 0)) {
     hash.update(chunk);
-    mask(chunk);
-    await target.writeFile(chunk);
+    neutralise(chunk);
+    await writeRuns(target, chunk, at);
+    at += chunk.length;
   }
   if (hash.digest('hex') !== sha256) {
     throw new StoreError('corrupt', 'what was to be contained is not what was judged: it was not taken');
   }
+  // It may end in a hole.
+  await target.truncate(at);
   await target.sync();
 }
 
-/** The file's chunks from `position` on; each is the caller's to keep and change. */
+/** The file's chunks from `position` on, each a whole number of blocks but for the last; the caller's to keep and change. */
 async function* read(file: FileHandle, position: number): AsyncGenerator<Buffer> {
   for (let at = position; ; ) {
     const buffer = Buffer.allocUnsafe(CHUNK_BYTES);
-    const { bytesRead } = await file.read(buffer, 0, CHUNK_BYTES, at);
-    if (bytesRead === 0) return;
-    at += bytesRead;
-    yield buffer.subarray(0, bytesRead);
+    let length = 0;
+    while (length < CHUNK_BYTES) {
+      const { bytesRead } = await file.read(buffer, length, CHUNK_BYTES - length, at + length);
+      if (bytesRead === 0) break;
+      length += bytesRead;
+    }
+    if (length > 0) yield buffer.subarray(0, length);
+    if (length < CHUNK_BYTES) return;
+    at += length;
   }
-}
-
-function mask(bytes: Buffer): void {
-  for (let at = 0; at < bytes.length; at++) bytes[at] = (bytes[at] ?? 0) ^ MASK;
 }
 
 async function sync(directory: string): Promise<void> {
@@ -191,10 +187,19 @@ async function openStored(path: string): Promise<FileHandle> {
   }
 }
 
-async function requireHeader(file: FileHandle, path: string): Promise<void> {
+/** How the content lies in a file of the vault: as now, or as the first release wrote it. */
+async function formatOf(
+  file: FileHandle,
+  path: string,
+): Promise<{ start: number; restore: (bytes: Buffer) => void }> {
   const header = Buffer.alloc(HEADER.length);
   const { bytesRead } = await file.read(header, 0, header.length, 0);
-  if (bytesRead !== HEADER.length || !header.equals(HEADER)) throw damaged(path);
+  if (bytesRead === HEADER.length && header.equals(HEADER)) {
+    return { start: HEADER.length, restore: neutralise };
+  }
+  const begins = header.subarray(0, Math.min(bytesRead, FIRST_HEADER.length));
+  if (begins.equals(FIRST_HEADER)) return { start: FIRST_HEADER.length, restore: mask };
+  throw damaged(path);
 }
 
 const damaged = (path: string): StoreError =>

@@ -5,6 +5,7 @@ import { ACTION, DISPOSITION, type Enumerated, enumerated, eventOf, SEVERITY } f
 import {
   analyticObjects,
   attackObjects,
+  containerObject,
   deviceObject,
   fileObject,
   malwareObjects,
@@ -42,6 +43,7 @@ const RESPONSES: Readonly<Record<FindingRecord['response'], Response>> = {
   contained: { action: ACTION.denied, disposition: DISPOSITION.quarantined, status: RESOLVED },
   deleted: { action: ACTION.denied, disposition: DISPOSITION.deleted, status: RESOLVED },
   failed: { action: ACTION.observed, disposition: DISPOSITION.uncorrected, status: NEW },
+  unknown: { action: ACTION.observed, disposition: DISPOSITION.unknown, status: NEW },
 };
 
 /**
@@ -118,5 +120,9 @@ function evidence({ subject, detections }: FindingRecord): OcsfObject {
   }));
   return subject.kind === 'file'
     ? { file: fileObject(subject.path, subject), data: { detections: data } }
-    : { process: processObject(subject), data: { detections: data } };
+    : {
+        process: processObject(subject),
+        ...(subject.container && { container: containerObject(subject.container) }),
+        data: { detections: data },
+      };
 }

@@ -2,7 +2,7 @@
  * The objects that events are made of: https://schema.ocsf.io/1.6.0/objects. Text that came from a guest, or
  * through a plugin from its content, stands in them as displayed.
  */
-import { displayBytes, displayText, type WireBytes } from '../../protocol/index.ts';
+import { displayBytes, displayText, displayWire, type WireBytes } from '../../protocol/index.ts';
 import type { FindingRecord, FindingSubject, VmRecord } from '../store/records.ts';
 
 export type OcsfObject = Readonly<Record<string, unknown>>;
@@ -17,7 +17,7 @@ const AFFECTED = 3;
 /** Whoever runs a command starts the scan; there is no other way yet. */
 const MANUAL = 1;
 
-export const shown = (untrusted: WireBytes): string => displayBytes(bytesOf(untrusted));
+export const shown = displayWire;
 
 /** Like decodeBytes, but what is no text becomes U+FFFD: a name that a guest made up must not cost the event. */
 const bytesOf = (untrusted: WireBytes): Buffer =>
@@ -46,7 +46,9 @@ export function fileObject(
 export const processUid = ({ pid, start }: { readonly pid: number; readonly start: string }): string =>
   `${pid}@${start}`;
 
-export function processObject(subject: Extract<FindingSubject, { kind: 'process' }>): OcsfObject {
+type ProcessSubject = Extract<FindingSubject, { kind: 'process' }>;
+
+export function processObject(subject: ProcessSubject): OcsfObject {
   return {
     pid: subject.pid,
     uid: processUid(subject),
@@ -56,6 +58,11 @@ export function processObject(subject: Extract<FindingSubject, { kind: 'process'
     user: { uid: String(subject.uid) },
   };
 }
+
+export const containerObject = ({ runtime, id }: NonNullable<ProcessSubject['container']>): OcsfObject => ({
+  uid: displayText(id),
+  runtime: displayText(runtime),
+});
 
 /** The guest, as the device on which it happened. */
 export function deviceObject({ id, name, login, features }: VmRecord): OcsfObject {

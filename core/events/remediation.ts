@@ -2,8 +2,8 @@
  * File Remediation Activity [7002] and Process Remediation Activity [7003]:
  * https://schema.ocsf.io/1.6.0/classes/file_remediation_activity. Activities are the tactics of MITRE D3FEND.
  */
-import { displayText, INSTRUCTIONS, type Instruction, type OutcomeCode } from '../../protocol/index.ts';
-import type { ActionRecord, FindingRecord, VmRecord } from '../store/records.ts';
+import { displayText, INSTRUCTIONS, type Instruction } from '../../protocol/index.ts';
+import type { ActionRecord, FindingRecord, RecordedOutcome, VmRecord } from '../store/records.ts';
 import { ACTION, DISPOSITION, type Enumerated, enumerated, eventOf, SEVERITY } from './envelope.ts';
 import {
   attackObjects,
@@ -76,7 +76,7 @@ const FAILURE: Enumerated = [2, 'Failure'];
 const DOES_NOT_EXIST: Enumerated = [3, 'Does Not Exist'];
 const UNSUPPORTED: Enumerated = [5, 'Unsupported'];
 const ERROR: Enumerated = [6, 'Error'];
-const STATUSES: Readonly<Record<OutcomeCode, Enumerated>> = {
+const STATUSES: Readonly<Record<RecordedOutcome['code'], Enumerated>> = {
   done: SUCCESS,
   'not-granted': UNSUPPORTED,
   denied: UNSUPPORTED,
@@ -90,6 +90,7 @@ const STATUSES: Readonly<Record<OutcomeCode, Enumerated>> = {
   occupied: FAILURE,
   failed: ERROR,
   interrupted: ERROR,
+  unknown: OPEN,
 };
 
 /** One command and what came of it; its status is Unknown while the guest has not answered. */
@@ -175,8 +176,8 @@ function statusOf({ outcome, outcomeAt }: ActionRecord): OcsfObject {
   };
 }
 
-function dispositionOf(code: OutcomeCode | undefined, whenDone: Enumerated): Enumerated {
-  if (code === undefined) return DISPOSITION.unknown;
+function dispositionOf(code: RecordedOutcome['code'] | undefined, whenDone: Enumerated): Enumerated {
+  if (code === undefined || code === 'unknown') return DISPOSITION.unknown;
   return code === 'done' ? whenDone : DISPOSITION.uncorrected;
 }
 

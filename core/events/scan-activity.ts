@@ -1,5 +1,5 @@
 /** Scan Activity [6007]: https://schema.ocsf.io/1.6.0/classes/scan_activity */
-import { displayText } from '../../protocol/index.ts';
+import { addCounts, displayText } from '../../protocol/index.ts';
 import type { ScanRecord, ScanSummary, VmRecord } from '../store/records.ts';
 import { type Enumerated, enumerated, eventOf, SEVERITY } from './envelope.ts';
 import { deviceObject, scanObject } from './objects.ts';
@@ -83,7 +83,7 @@ const countsOf = ({ processes, malicious, suspicious, unscanned, ...of }: ScanSu
   num_files: of.files,
   num_processes: processes,
   num_trusted_items: of.unchanged + of.claimed,
-  total: of.files + processes,
+  total: addCounts(of.files, processes),
   num_detections: malicious + suspicious,
-  num_skipped_items: Object.values(unscanned).reduce((sum, count) => sum + count, 0),
+  num_skipped_items: Object.values(unscanned).reduce(addCounts, 0),
 });

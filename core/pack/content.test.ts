@@ -12,11 +12,14 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { zstdCompressSync } from 'node:zlib';
+import { Readable } from 'node:stream';
+import { constants as zlib, zstdCompressSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { need } from '../../test/need.ts';
-import { type PackContent, readArchive, readContent } from './content.ts';
+import { type PackContent, readContent, readArchive as readStream } from './content.ts';
 import { writeTar } from './tar.ts';
+
+const readArchive = (bytes: Buffer) => readStream(Readable.from([bytes]));
 
 const RULE = 'rule Marker { condition: false }';
 
@@ -129,10 +132,38 @@ it('refuses a truncated archive and one that unpacks to too much', async () => {
   await expect(readArchive(bomb)).rejects.toMatchObject({ code: 'too-large' });
 });
 
+it.each([
+  ['that lead out', (index: number) => `../../x${index}/`],
+  ['in numbers', (index: number) => `d${index}/`],
+])('refuses an archive with directories %s', async (_, name) => {
+  const headers = Array.from({ length: 50_001 }, (_, index) => tar([name(index), '']).subarray(0, 512));
+  for (const header of headers) retype(header, '5');
+  const bytes = zstdCompressSync(Buffer.concat([...headers, Buffer.alloc(1024)]));
+  await expect(readArchive(bytes)).rejects.toMatchObject({ code: 'malformed' });
+});
+
+it('refuses an archive that takes much memory to unpack, however small it is', async () => {
+  const params = { [zlib.ZSTD_c_windowLog]: 27, [zlib.ZSTD_c_contentSizeFlag]: 0 };
+  const wide = zstdCompressSync(Buffer.alloc(64 * 1024 * 1024), { params });
+  await expect(readArchive(wide)).rejects.toMatchObject({ code: 'too-large' });
+});
+
+it('passes over what is not wanted, which costs no memory', async () => {
+  const large: [string, string][] = Array.from({ length: 100 }, (_, at) => [`f${at}`, 'x'.repeat(1_000_000)]);
+  const bytes = zstdCompressSync(tar(...large, ['a', 'y']));
+  const content = await readStream(Readable.from([bytes]), ({ path }) => path === 'a');
+  expect([...content]).toEqual([['a', Buffer.from('y')]]);
+});
+
 function retyped(type: string): Buffer {
   const bytes = Buffer.from(tar(['a', '']));
+  retype(bytes, type);
+  return bytes;
+}
+
+/** Changes what the first entry is. */
+function retype(bytes: Buffer, type: string): void {
   bytes.write(type, 156);
   const sum = bytes.subarray(0, 512).reduce((all, byte, at) => all + (at >= 148 && at < 156 ? 32 : byte), 0);
   bytes.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148);
-  return bytes;
 }

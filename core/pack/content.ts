@@ -1,15 +1,16 @@
 /**
- * The files of a pack, read whole into memory under bounds, so that nothing of it is on a disk before
- * everything in it is known to be right.
+ * The files of a pack, read into memory under bounds, so that nothing of it is on a disk before everything in it is
+ * known to be right. Of a pack that is not known to be signed only what says so is held (`verify.ts`).
  */
 import { constants } from 'node:fs';
-import { lstat, open, readdir } from 'node:fs/promises';
+import { type FileHandle, lstat, open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Readable } from 'node:stream';
 import { promisify } from 'node:util';
-import { constants as zlib, zstdCompress, zstdDecompress } from 'node:zlib';
+import { createZstdDecompress, constants as zlib, zstdCompress } from 'node:zlib';
 import { PackError } from './error.ts';
 import { isPackPath } from './manifest.ts';
-import { readTar, writeTar } from './tar.ts';
+import { readTar, type TarEntry, writeTar } from './tar.ts';
 
 /** By path within the pack. */
 export type PackContent = ReadonlyMap<string, Buffer>;
@@ -21,36 +22,79 @@ export const LIMITS = {
   files: 20_002,
   entries: 50_000,
   depth: 16,
+  /** What a decoder needs of memory, as a power of two: up to `zstd --ultra -20`. */
+  windowLog: 25,
 } as const;
 const STRONG = 12;
 
-/** A directory or a `.tar.zst`. Throws PackError: `not-found`, `unreadable`, `too-large`, `malformed`. */
-export async function readContent(path: string): Promise<PackContent> {
+/** Whether a file of a pack is to be held; asked of each before it is read, and may throw. */
+export type Wanted = (file: { readonly path: string; readonly size: number }) => boolean;
+
+/** A directory or a `.tar.zst`. Throws PackError: `not-found`, `unreadable`, `too-large`, `malformed`; and as `wants` does. */
+export async function readContent(path: string, wants: Wanted = () => true): Promise<PackContent> {
   const facts = await lstat(path).catch((cause: NodeJS.ErrnoException) => {
     if (cause.code !== 'ENOENT') throw unreadable(path, cause);
     throw new PackError('not-found', `there is no pack at ${path}: check the path`, { cause });
   });
   if (facts.isSymbolicLink())
     throw new PackError('unreadable', `${path} is a symbolic link: name the pack itself`);
-  return facts.isDirectory() ? readDirectory(path) : readArchive(await readBounded(path, LIMITS.archive));
+  return facts.isDirectory() ? readDirectory(path, wants) : readArchive(await openArchive(path), wants);
 }
 
-export async function readArchive(archive: Buffer): Promise<PackContent> {
-  const bytes = await promisify(zstdDecompress)(archive, {
-    maxOutputLength: LIMITS.content,
-    params: { [zlib.ZSTD_d_windowLogMax]: 27 },
-  }).catch((cause: unknown) => {
-    if ((cause as { code?: unknown }).code === 'ERR_BUFFER_TOO_LARGE') throw tooLarge(cause);
-    throw new PackError('malformed', 'it is not a whole .tar.zst archive: get the pack again', { cause });
-  });
+async function openArchive(path: string): Promise<Readable> {
+  const file = await openRegular(path);
+  const { size } = await file.stat();
+  if (size <= LIMITS.archive) return file.createReadStream();
+  await file.close();
+  throw tooLarge();
+}
+
+/** An archive as it comes. Throws as `readContent` does. */
+export async function readArchive(archive: Readable, wants: Wanted = () => true): Promise<PackContent> {
   const content = new Map<string, Buffer>();
-  for (const { path, bytes: file } of readTar(bytes)) {
-    if (!isPackPath(path)) throw malformed(`the name ${JSON.stringify(path.slice(0, 80))}`);
-    if (content.has(path)) throw malformed(`two entries of the name ${path}`);
+  const names = new Set<string>();
+  const check = ({ path, size, type }: TarEntry): boolean => {
+    if (path === '' || path === './') return false;
+    if (!isPackPath(type === 'directory' ? path.replace(/\/$/, '') : path)) throw malformed(badName(path));
+    if (names.has(path)) throw malformed(`two entries of the name ${path}`);
+    names.add(path);
+    if (names.size > LIMITS.entries) throw malformed(`more than ${LIMITS.entries} files and directories`);
+    return type === 'file' && wants({ path, size });
+  };
+  for await (const { path, bytes } of readTar(decompressed(archive), check)) {
     if (content.size >= LIMITS.files) throw malformed(`more than ${LIMITS.files} files`);
-    content.set(path, file);
+    content.set(path, bytes);
   }
   return content;
+}
+
+/** Bounded by what comes out, whatever goes in. */
+async function* decompressed(archive: Readable): AsyncGenerator<Buffer> {
+  const decoder = createZstdDecompress({ params: { [zlib.ZSTD_d_windowLogMax]: LIMITS.windowLog } });
+  let left: number = LIMITS.content;
+  try {
+    // What the archive's own stream throws comes out of the decoder's.
+    const bytes = archive.on('error', (error) => decoder.destroy(error)).pipe(decoder);
+    for await (const chunk of bytes as AsyncIterable<Buffer>) {
+      left -= chunk.length;
+      if (left < 0) throw tooLarge();
+      yield chunk;
+    }
+  } catch (cause) {
+    throw cause instanceof PackError ? cause : undecodable(cause as NodeJS.ErrnoException);
+  } finally {
+    archive.destroy();
+    decoder.destroy();
+  }
+}
+
+function undecodable(cause: NodeJS.ErrnoException): PackError {
+  if (cause.syscall !== undefined) return unreadable('the archive', cause);
+  if (cause.code === 'ZSTD_error_frameParameter_windowTooLarge') {
+    const message = `its archive takes more memory to unpack than ${2 ** LIMITS.windowLog / MIB} MiB: have it made by lazaret pack build, or by zstd without --long and --ultra`;
+    return new PackError('too-large', message, { cause });
+  }
+  return new PackError('malformed', 'it is not a whole .tar.zst archive: get the pack again', { cause });
 }
 
 /** The same files always make the same archive. */
@@ -61,7 +105,7 @@ export function packArchive(content: PackContent): Promise<Buffer> {
   });
 }
 
-async function readDirectory(root: string): Promise<PackContent> {
+async function readDirectory(root: string, wants: Wanted): Promise<PackContent> {
   const content = new Map<string, Buffer>();
   let left: number = LIMITS.content;
   let entries = 0;
@@ -70,10 +114,10 @@ async function readDirectory(root: string): Promise<PackContent> {
     for (const entry of await readdir(join(root, below), { withFileTypes: true })) {
       const path = below === '' ? entry.name : `${below}/${entry.name}`;
       if (++entries > LIMITS.entries) throw malformed(`more than ${LIMITS.entries} files and directories`);
-      if (!isPackPath(path)) throw malformed(`the name ${JSON.stringify(path.slice(0, 80))}`);
+      if (!isPackPath(path)) throw malformed(badName(path));
       if (entry.isDirectory()) await walk(path, depth + 1);
       else if (!entry.isFile()) throw malformed(`${path}, which is no regular file`);
-      else {
+      else if (wants({ path, size: (await lstat(join(root, path))).size })) {
         const file = await readBounded(join(root, path), left);
         left -= file.length;
         content.set(path, file);
@@ -86,18 +130,30 @@ async function readDirectory(root: string): Promise<PackContent> {
 
 /** Through one descriptor and never through a link. */
 export async function readBounded(path: string, most: number): Promise<Buffer> {
+  await using file = await openRegular(path);
+  const { size } = await file.stat();
+  if (size > most) throw tooLarge();
   try {
-    await using handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-    const facts = await handle.stat();
-    if (!facts.isFile()) throw malformed(`${path}, which is no regular file`);
-    if (facts.size > most) throw tooLarge();
-    const bytes = Buffer.alloc(facts.size);
-    const { bytesRead } = await handle.read(bytes, 0, facts.size, 0);
+    const bytes = Buffer.alloc(size);
+    const { bytesRead } = await file.read(bytes, 0, size, 0);
     return bytes.subarray(0, bytesRead);
   } catch (cause) {
-    throw cause instanceof PackError ? cause : unreadable(path, cause);
+    throw unreadable(path, cause);
   }
 }
+
+/** Never through a link, and without waiting for what writes into a FIFO. */
+async function openRegular(path: string): Promise<FileHandle> {
+  const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+  const file = await open(path, flags).catch((cause: unknown) => {
+    throw unreadable(path, cause);
+  });
+  if ((await file.stat()).isFile()) return file;
+  await file.close();
+  throw malformed(`${path}, which is no regular file`);
+}
+
+const badName = (path: string): string => `the name ${JSON.stringify(path.slice(0, 80))}`;
 
 const unreadable = (path: string, cause: unknown): PackError =>
   new PackError('unreadable', `${path} cannot be read: ${(cause as Error).message}`, { cause });

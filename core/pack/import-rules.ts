@@ -1,6 +1,7 @@
 /** Makes the source of a pack of an existing tree of YARA rules; licences come along. */
-import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { walkFiles } from '../api/index.ts';
 import { LIMITS, readBounded } from './content.ts';
 import { PackError } from './error.ts';
 import { isPackPath, MANIFEST, parseDraft } from './manifest.ts';
@@ -25,8 +26,7 @@ export interface ImportRequest {
  */
 export async function importRules(request: ImportRequest): Promise<number> {
   const { rules, directory } = request;
-  const names = (await readdir(rules, { recursive: true }).catch(cannotRead)).sort();
-  const taken = names.filter((name) => RULES.test(name) || LICENCE.test(basename(name)));
+  const taken = await namesIn(rules);
   const count = taken.filter((name) => RULES.test(name)).length;
   if (count === 0) throw new PackError('not-found', `there are no *.yar or *.yara below ${rules}`);
   const stray = taken.find((name) => !isPackPath(name));
@@ -40,6 +40,15 @@ export async function importRules(request: ImportRequest): Promise<number> {
   }
   await writeFile(join(directory, MANIFEST), manifest);
   return count;
+}
+
+/** What is signed is the tree itself: a link in it would stand for something that changes elsewhere. */
+async function namesIn(rules: string): Promise<readonly string[]> {
+  const wants = (name: string): boolean => RULES.test(name) || LICENCE.test(basename(name));
+  const { files, problems } = await walkFiles(rules, { wants, links: 'refuse' }).catch(cannotRead);
+  const [problem] = problems;
+  if (problem) throw new PackError('unreadable', `${problem.file} ${problem.message}`);
+  return files.map(({ name }) => name);
 }
 
 function draftOf({ rules, vendor, id, licence, now }: ImportRequest, paths: readonly string[]) {

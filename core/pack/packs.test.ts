@@ -12,6 +12,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { Readable } from 'node:stream';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import hashset from '../../plugins/detectors/hashset/index.ts';
 import yara from '../../plugins/detectors/yara/index.ts';
@@ -26,7 +27,7 @@ import { parseSecretKey } from './minisign.ts';
 import { Packs } from './packs.ts';
 import { PackShelf } from './shelf.ts';
 import { KNOWN_GOOD } from './trial.ts';
-import { verifyPack } from './verify.ts';
+import { readSigned, verifyPack } from './verify.ts';
 
 const { signal } = new AbortController();
 const YEAR = 365 * 24 * 3600 * 1000;
@@ -111,7 +112,7 @@ const packsWith = (keys: Keys, knownGood: readonly string[] = ['/bin/sh']): Pack
   });
 
 const verified = async (path: string, { trusted: key }: Keys) =>
-  verifyPack(await readContent(path), [{ vendor: 'acme', key }], now);
+  readSigned(path, [{ vendor: 'acme', key }], now);
 
 const active = (): string | undefined => new PackStore(database).find('acme', 'rules')?.active.version;
 const signatures = (): string => plugins.detectors.map(({ instance }) => instance.engine.signatures).join();
@@ -167,7 +168,7 @@ signed('makes the same archive of the same files', async () => {
   const archive = await built(from, makeKeys('acme'));
   const bytes = readFileSync(archive);
   expect((await packArchive(await readContent(from))).equals(bytes)).toBe(true);
-  expect(await readArchive(bytes)).toEqual(await readContent(from));
+  expect(await readArchive(Readable.from([bytes]))).toEqual(await readContent(from));
 });
 
 signed('keeps the old pack when a new one is refused, and says why', async () => {
@@ -301,6 +302,22 @@ signed('uses no pack whose key is trusted no more, and does not go back to one',
   expect(await later.problems()).toMatchObject([{ message: /not in use: it is signed by the key/ }]);
   await expect(later.rollback('acme', 'rules', signal)).rejects.toMatchObject({ code: 'untrusted-key' });
   expect(active()).toBe('1.2');
+});
+
+signed('holds nothing of a pack before its signature is known to be good', async () => {
+  const keys = makeKeys('acme');
+  const content = new Map(await readContent(await built(source(1), keys)));
+  // Were it read, it would be refused for that file.
+  content.set('zz/more', Buffer.alloc(8 * 1024 * 1024));
+  const archive = join(directory, 'more.tar.zst');
+  writeFileSync(archive, await packArchive(content));
+  await expect(verified(archive, makeKeys('stranger'))).rejects.toMatchObject({ code: 'untrusted-key' });
+  await expect(verified(archive, keys)).rejects.toMatchObject({ code: 'extra-file' });
+  content.delete('zz/more');
+  content.delete('pack.json.minisig');
+  content.set('rules/large', Buffer.alloc(8 * 1024 * 1024));
+  writeFileSync(archive, await packArchive(content));
+  await expect(verified(archive, keys)).rejects.toMatchObject({ code: 'unsigned' });
 });
 
 signed("is not led astray by another vendor's key of the same id", async () => {

@@ -4,11 +4,10 @@ import type { SignatureFile, SignatureProblem } from '../api/index.ts';
 import { PluginError } from '../api/index.ts';
 import type { PluginRegistry } from '../plugin/registry.ts';
 import type { PackRecord, PackStore, PackVersion } from '../store/packs.ts';
-import { readContent } from './content.ts';
 import { PackError } from './error.ts';
 import { type ActivePack, type PackShelf, signatureFiles } from './shelf.ts';
 import { tryPack } from './trial.ts';
-import { type TrustedKey, type VerifiedPack, verifyPack } from './verify.ts';
+import { readSigned, type TrustedKey, type VerifiedPack } from './verify.ts';
 
 export interface PackParts {
   readonly shelf: PackShelf;
@@ -104,9 +103,9 @@ export class Packs {
     return [builtIn, ...active].flatMap(({ problems }) => problems);
   }
 
-  private async verify(path: string): Promise<VerifiedPack> {
+  private verify(path: string): Promise<VerifiedPack> {
     const { trusted, clock } = this.parts;
-    return verifyPack(await readContent(path), trusted, clock());
+    return readSigned(path, trusted, clock());
   }
 
   private known({ manifest: { vendor, id } }: VerifiedPack): PackRecord | undefined {

@@ -18,27 +18,97 @@ export interface TarFile {
   readonly bytes: Buffer;
 }
 
-/** Throws PackError `malformed`. The bytes are views of `archive`. */
-export function* readTar(archive: Buffer): Generator<TarFile> {
-  let at = 0;
-  while (at + BLOCK <= archive.length) {
-    const header = archive.subarray(at, at + BLOCK);
-    at += BLOCK;
-    if (isEmpty(header)) {
-      if (!isEmpty(archive.subarray(at))) throw malformed('something after its end');
-      return;
-    }
-    const { path, size, type } = readHeader(header);
-    if (at + size > archive.length) throw malformed(`only a part of ${path}`);
-    const bytes = archive.subarray(at, at + size);
-    at += Math.ceil(size / BLOCK) * BLOCK;
-    if (type === 'file') yield { path, bytes };
-    else if (size > 0) throw malformed(`a directory with content, ${path}`);
-  }
-  throw malformed('no end');
+/** An entry of an archive, before its bytes are taken. */
+export interface TarEntry {
+  readonly path: string;
+  readonly size: number;
+  readonly type: 'file' | 'directory';
 }
 
-function readHeader(header: Buffer): { path: string; size: number; type: 'file' | 'directory' } {
+/**
+ * The files that `wants`, which is asked of every entry and may throw, as they come: what is not wanted is passed
+ * over and never held. Throws PackError `malformed`, and as `chunks` does.
+ */
+export async function* readTar(
+  chunks: AsyncIterable<Buffer>,
+  wants: (entry: TarEntry) => boolean,
+): AsyncGenerator<TarFile> {
+  const source = new ByteSource(chunks);
+  for (;;) {
+    const header = await source.take(BLOCK);
+    if (header.length < BLOCK) throw malformed('no end');
+    if (isEmpty(header)) break;
+    const entry = readHeader(header);
+    if (entry.type === 'directory' && entry.size > 0) {
+      throw malformed(`a directory with content, ${entry.path}`);
+    }
+    const padding = (BLOCK - (entry.size % BLOCK)) % BLOCK;
+    if (wants(entry)) {
+      const bytes = await source.take(entry.size);
+      if (bytes.length < entry.size) throw malformed(`only a part of ${entry.path}`);
+      yield { path: entry.path, bytes };
+      await source.skip(padding);
+    } else if (!(await source.skip(entry.size + padding))) {
+      throw malformed(`only a part of ${entry.path}`);
+    }
+  }
+  for (let rest = await source.some(); rest; rest = await source.some()) {
+    if (!isEmpty(rest)) throw malformed('something after its end');
+  }
+}
+
+/** Bytes of a stream by their number. */
+class ByteSource {
+  private readonly chunks: AsyncIterator<Buffer>;
+  private chunk: Buffer = Buffer.alloc(0);
+
+  constructor(chunks: AsyncIterable<Buffer>) {
+    this.chunks = chunks[Symbol.asyncIterator]();
+  }
+
+  /** So many bytes of their own, or fewer at the end. Only what has come is allocated, not what was promised. */
+  async take(count: number): Promise<Buffer> {
+    const parts: Buffer[] = [];
+    let left = count;
+    while (left > 0 && (await this.fill())) {
+      const part = this.chunk.subarray(0, left);
+      parts.push(part);
+      left -= part.length;
+      this.chunk = this.chunk.subarray(part.length);
+    }
+    return Buffer.concat(parts);
+  }
+
+  /** False when there were fewer. */
+  async skip(count: number): Promise<boolean> {
+    let left = count;
+    while (left > 0 && (await this.fill())) {
+      const skipped = Math.min(left, this.chunk.length);
+      left -= skipped;
+      this.chunk = this.chunk.subarray(skipped);
+    }
+    return left === 0;
+  }
+
+  /** What comes next, or undefined at the end. */
+  async some(): Promise<Buffer | undefined> {
+    if (!(await this.fill())) return undefined;
+    const { chunk } = this;
+    this.chunk = Buffer.alloc(0);
+    return chunk;
+  }
+
+  private async fill(): Promise<boolean> {
+    while (this.chunk.length === 0) {
+      const next = await this.chunks.next();
+      if (next.done) return false;
+      this.chunk = next.value;
+    }
+    return true;
+  }
+}
+
+function readHeader(header: Buffer): TarEntry {
   if (octal(header, 148, 8) !== checksum(header)) throw malformed('a header with a wrong checksum');
   const magic = header.toString('latin1', 257, 265);
   if (magic !== POSIX && magic !== GNU) throw malformed('a header that is not ustar');

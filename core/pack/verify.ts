@@ -1,6 +1,6 @@
 /** Whether a pack is what its vendor signed: nothing in it is looked at before its signature holds. */
 import { createHash } from 'node:crypto';
-import type { PackContent } from './content.ts';
+import { type PackContent, readContent } from './content.ts';
 import { PackError } from './error.ts';
 import { MANIFEST, type Manifest, parseManifest, SIGNATURE } from './manifest.ts';
 import { parsePublicKey, verifySignature } from './minisign.ts';
@@ -21,11 +21,50 @@ export interface VerifiedPack {
   readonly trustedComment: string;
 }
 
+/** What a manifest of as many files as a pack may have takes, and more. */
+const LARGEST_HEAD = 16 * 1024 * 1024;
+
+/**
+ * Reads and verifies the pack at `path`. It is gone through twice, and the first time nothing is held but the manifest
+ * and its signature: a stranger's archive costs no memory, whatever is in it, and of a vendor's nothing is held that
+ * is not in the manifest. What was read the second time is verified whole. Throws PackError: those of `readContent`
+ * and of `verifyPack`.
+ */
+export async function readSigned(
+  path: string,
+  trusted: readonly TrustedKey[],
+  now: number,
+): Promise<VerifiedPack> {
+  const { manifest } = verifyHead(await readContent(path, isHead), trusted);
+  const sizes = new Map(manifest.files.map((file) => [file.path, file.size]));
+  const content = await readContent(path, (file) => {
+    if (isHead(file)) return true;
+    const size = sizes.get(file.path);
+    if (size === undefined) throw extraFile(file.path);
+    if (size !== file.size) throw wrongHash(file.path);
+    return true;
+  });
+  return verifyPack(content, trusted, now);
+}
+
+function isHead({ path, size }: { readonly path: string; readonly size: number }): boolean {
+  if (path !== MANIFEST && path !== SIGNATURE) return false;
+  if (size <= LARGEST_HEAD) return true;
+  throw new PackError('too-large', `its ${path} is larger than any can be: get the pack again`);
+}
+
 /**
  * Throws PackError: `unsigned`, `bad-signature`, `untrusted-key`, those of `parseManifest`, `missing-file`,
  * `extra-file`, `wrong-hash`, `expired`.
  */
 export function verifyPack(content: PackContent, trusted: readonly TrustedKey[], now: number): VerifiedPack {
+  const { manifest, trustedComment } = verifyHead(content, trusted);
+  checkFiles(manifest, content);
+  checkExpiry(manifest, now);
+  return { manifest, digest: sha256(manifestOf(content)), content, trustedComment };
+}
+
+function verifyHead(content: PackContent, trusted: readonly TrustedKey[]) {
   const bytes = manifestOf(content);
   const signature = signatureOf(content);
   verifySignature(
@@ -34,10 +73,7 @@ export function verifyPack(content: PackContent, trusted: readonly TrustedKey[],
     signature,
   );
   const manifest = parseManifest(bytes);
-  const trustedComment = checkSigner(manifest.vendor, content, trusted);
-  checkFiles(manifest, content);
-  checkExpiry(manifest, now);
-  return { manifest, digest: sha256(bytes), content, trustedComment };
+  return { manifest, trustedComment: checkSigner(manifest.vendor, content, trusted) };
 }
 
 /**
@@ -76,15 +112,21 @@ function checkFiles(manifest: Manifest, content: PackContent): void {
   const listed = new Set(manifest.files.map(({ path }) => path));
   for (const path of content.keys()) {
     if (listed.has(path) || path === MANIFEST || path === SIGNATURE) continue;
-    throw new PackError('extra-file', `${path} is not in its manifest: get the pack again`);
+    throw extraFile(path);
   }
   for (const { path, sha256: expected, size } of manifest.files) {
     const bytes = content.get(path);
     if (!bytes) throw new PackError('missing-file', `${path} is missing: get the pack again`);
     if (bytes.length === size && sha256(bytes) === expected) continue;
-    throw new PackError('wrong-hash', `${path} is not as its manifest says: get the pack again`);
+    throw wrongHash(path);
   }
 }
+
+const extraFile = (path: string): PackError =>
+  new PackError('extra-file', `${path} is not in its manifest: get the pack again`);
+
+const wrongHash = (path: string): PackError =>
+  new PackError('wrong-hash', `${path} is not as its manifest says: get the pack again`);
 
 function checkExpiry({ expires }: Manifest, now: number): void {
   if (Date.parse(expires) > now) return;

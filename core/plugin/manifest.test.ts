@@ -6,6 +6,7 @@ import {
   realpathSync,
   rmSync,
   symlinkSync,
+  truncateSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -60,6 +61,22 @@ describe('a package', () => {
     expect(readPackage(directory).digest).toBe(before);
     writeFileSync(join(directory, 'rules.txt'), 'more');
     expect(readPackage(directory).digest).not.toBe(before);
+  });
+
+  it('is given up at the first file that is one too many, in whichever directory', () => {
+    const directory = install('lazaret-plugin-one');
+    mkdirSync(join(directory, 'lib'));
+    for (let file = 0; file <= 10_000; file++) writeFileSync(join(directory, 'lib', `${file}`), '');
+    // Behind what is one too many: it would be told of instead.
+    symlinkSync('/etc', join(directory, 'lib', 'z'));
+    expect(refusal(directory)).toEqual(refused('bad-package', /more than 10000 files/));
+  });
+
+  it('is refused with more bytes than a package has, without being read', () => {
+    const directory = install('lazaret-plugin-one');
+    writeFileSync(join(directory, 'model'), '');
+    truncateSync(join(directory, 'model'), 2 ** 40);
+    expect(refusal(directory)).toEqual(refused('bad-package', /more than 536870912 bytes/));
   });
 
   it('counts with what it depends on, and with no more of node_modules', () => {

@@ -3,7 +3,7 @@
  * one digest over them. What a child process may read follows from them: each entry of each package, but not
  * whatever else lies in `node_modules`.
  */
-import { createHash, type Hash } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { existsSync, lstatSync, readdirSync, readFileSync, realpathSync, type Stats } from 'node:fs';
 import { dirname, join, relative, sep } from 'node:path';
 import { PluginError } from '../api/index.ts';
@@ -11,6 +11,7 @@ import { PluginError } from '../api/index.ts';
 const OTHERS_WRITE = 0o002;
 /** A package larger than this, with its dependencies, is none that a person has looked at. */
 const MAX_FILES = 10_000;
+const MAX_BYTES = 512 * 1024 * 1024;
 const MODULES = 'node_modules';
 /** The host's own, wherever the package lies (plugin-child.ts). */
 const HOST = 'lazaret';
@@ -24,37 +25,57 @@ export interface PackageFiles {
 
 /** Looks at every file. `directory` has no symbolic link in it. Throws PluginError `bad-package`, or what the system says. */
 export function inspectFiles(directory: string): PackageFiles {
-  const hash = createHash('sha256');
+  const inspection = new Inspection(directory);
   const readable: string[] = [];
-  let files = 0;
   for (const part of [directory, ...dependenciesOf(directory)]) {
     checkOwner(part);
     for (const name of readdirSync(part).sort()) {
       if (name === MODULES) continue;
       readable.push(join(part, name));
-      files += inspectEntry(part, name, hash);
-      if (files > MAX_FILES) throw refused(directory, `it has more than ${MAX_FILES} files`);
+      inspection.entry(part, name);
     }
   }
-  return { readable, digest: hash.digest('hex') };
+  return { readable, digest: inspection.digest() };
 }
 
-/** How many files there are in the entry, itself included. */
-function inspectEntry(root: string, name: string, hash: Hash): number {
-  const path = join(root, name);
-  const facts = lstatSync(path);
-  if (facts.isSymbolicLink()) {
-    if (!inside(root, realpathSync(path))) throw refused(root, `the link ${name} leads out of it`);
-    return 1;
+/** Stops at the first entry that is one too many: what a directory holds is not known before it was looked at. */
+class Inspection {
+  private readonly directory: string;
+  private readonly hash = createHash('sha256');
+  private files = 0;
+  private bytes = 0;
+
+  constructor(directory: string) {
+    this.directory = directory;
   }
-  checkOwner(path, facts);
-  if (facts.isFile()) {
-    hash.update(`${name}\0${facts.size}\0`).update(readFileSync(path));
-    return 1;
+
+  /** Looks at an entry below `root`, and at all below it. */
+  entry(root: string, name: string): void {
+    const path = join(root, name);
+    const facts = lstatSync(path);
+    this.count(facts);
+    if (facts.isSymbolicLink()) {
+      if (!inside(root, realpathSync(path))) throw refused(root, `the link ${name} leads out of it`);
+      return;
+    }
+    checkOwner(path, facts);
+    if (facts.isFile()) {
+      this.hash.update(`${name}\0${facts.size}\0`).update(readFileSync(path));
+    } else if (facts.isDirectory()) {
+      for (const entry of readdirSync(path).sort()) this.entry(root, join(name, entry));
+    } else throw refused(root, `${name} is neither a file nor a directory`);
   }
-  if (!facts.isDirectory()) throw refused(root, `${name} is neither a file nor a directory`);
-  const entries = readdirSync(path).sort();
-  return entries.reduce((sum, entry) => sum + inspectEntry(root, join(name, entry), hash), 1);
+
+  digest(): string {
+    return this.hash.digest('hex');
+  }
+
+  private count({ size }: Stats): void {
+    this.files += 1;
+    this.bytes += size;
+    if (this.files > MAX_FILES) throw refused(this.directory, `it has more than ${MAX_FILES} files`);
+    if (this.bytes > MAX_BYTES) throw refused(this.directory, `its files have more than ${MAX_BYTES} bytes`);
+  }
 }
 
 /** The directories of all that a package depends on, found as Node finds them. Those that are missing are left out. */

@@ -12,12 +12,14 @@ export interface Question {
   readonly readsDigests: boolean;
 }
 
-/** Keys are few, unless they name files: then those of the last files are kept. */
+/** Keys are few and short, unless they name files: then those of the last files are kept. */
 const REMEMBERED_KEYS = 10_000;
+const REMEMBERED_CHARACTERS = 1024 * 1024;
 
 export class AnswerKeys {
   private readonly detectors: ReadonlyMap<string, NamedDetector['detector']>;
   private readonly questionsByKey = new Map<string, Question>();
+  private rememberedCharacters = 0;
   private readonly idsByInterest = new Map<string, readonly string[]>();
 
   constructor(detectors: readonly NamedDetector[]) {
@@ -59,9 +61,18 @@ export class AnswerKeys {
     if (known) return known;
     const readsDigests = detector.reads === 'digests';
     const question = { detector: id, answer: digestOf(key).toString('hex'), readsDigests };
-    if (this.questionsByKey.size >= REMEMBERED_KEYS) this.questionsByKey.clear();
-    this.questionsByKey.set(key, question);
+    this.remember(key, question);
     return question;
+  }
+
+  private remember(key: string, question: Question): void {
+    this.rememberedCharacters += key.length;
+    const isTooMuch = this.rememberedCharacters > REMEMBERED_CHARACTERS;
+    if (isTooMuch || this.questionsByKey.size >= REMEMBERED_KEYS) {
+      this.questionsByKey.clear();
+      this.rememberedCharacters = key.length;
+    }
+    this.questionsByKey.set(key, question);
   }
 }
 

@@ -21,8 +21,9 @@ export const isFinished = (answer: Answer): answer is Extract<Answer, { detectio
 export const isClean = (answer: Answer): boolean =>
   isFinished(answer) && answer.detections.length === 0 && (answer.starts?.length ?? 0) === 0;
 
-/** Contents of which this many are held in memory where they are not written down. */
-const HELD_CONTENTS = 50_000;
+/** Contents of which this many are held in memory where they are not written down, each with so many answers. */
+const HELD_CONTENTS = 10_000;
+const HELD_ANSWERS = 32;
 
 /** Clean answers of this process alone; `alsoTo` is told of them too. */
 export class HeldAnswers implements CleanAnswers {
@@ -53,21 +54,29 @@ export function add(
   const { sha256 } = digests;
   const held = contents.get(sha256);
   contents.delete(sha256);
-  contents.set(sha256, { size, head, digests, answers: new Set([...answers, ...(held?.answers ?? [])]) });
+  const all = [...answers, ...(held?.answers ?? [])];
+  contents.set(sha256, { size, head, digests, answers: new Set(all.slice(0, HELD_ANSWERS)) });
 }
 
-/** Answers that were not clean and are still shared. */
+/** Answers that were not clean and are still shared: a guest decides how much is found in a content, and what it starts. */
 const SHARED_ANSWERS = 10_000;
+const SHARED_CHARACTERS = 2 * 1024 * 1024;
+/** What an answer, and each statement in it, takes besides its text, told in characters. */
+const OVERHEAD = 200;
 
 /** Answers under way, by content and question, and those just given in which something was found. */
 export class SharedAnswers {
   /** Bounded by the batches of all scans that are being judged. */
   private readonly underWay = new Map<string, Promise<Answer>>();
-  private readonly found = new Map<string, Promise<Answer>>();
+  private readonly found = new Map<
+    string,
+    { readonly answer: Promise<Answer>; readonly characters: number }
+  >();
+  private characters = 0;
 
   /** Undefined when nobody is asking. */
   find(key: string): Promise<Answer> | undefined {
-    return this.underWay.get(key) ?? this.found.get(key);
+    return this.underWay.get(key) ?? this.found.get(key)?.answer;
   }
 
   /** `answer` does not reject. A clean answer must have been kept when it resolves. */
@@ -76,10 +85,33 @@ export class SharedAnswers {
     void answer.then((given) => {
       this.underWay.delete(key);
       if (!isFinished(given) || isClean(given)) return;
-      this.found.set(key, answer);
-      forgetOldest(this.found, SHARED_ANSWERS);
+      this.keep(key, answer, charactersOf(given));
     });
   }
+
+  private keep(key: string, answer: Promise<Answer>, characters: number): void {
+    this.forget(key);
+    this.found.set(key, { answer, characters });
+    this.characters += characters;
+    for (const oldest of this.found.keys()) {
+      if (this.found.size <= SHARED_ANSWERS && this.characters <= SHARED_CHARACTERS) return;
+      this.forget(oldest);
+    }
+  }
+
+  private forget(key: string): void {
+    this.characters -= this.found.get(key)?.characters ?? 0;
+    this.found.delete(key);
+  }
+}
+
+function charactersOf({ detections, starts = [] }: Extract<Answer, { detections: unknown }>): number {
+  const found = detections.reduce(
+    (sum, { name, source = '', description = '' }) =>
+      sum + OVERHEAD + name.length + source.length + description.length,
+    OVERHEAD,
+  );
+  return starts.reduce((sum, { path }) => sum + OVERHEAD + path.length, found);
 }
 
 export function forgetOldest(map: Map<string, unknown>, most: number): void {

@@ -74,7 +74,7 @@ const BATCH_BYTES = 16 * 1024 * 1024;
 export type Held = Pick<Judged<unknown>, 'verdict' | 'isKept' | 'starts'>;
 
 /** Answers without a result that are not asked for again within one scan. */
-const REMEMBERED_FAILURES = 10_000;
+const REMEMBERED_FAILURES = 2_000;
 
 export class ContentJudge {
   private readonly parts: JudgeParts;

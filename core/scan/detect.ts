@@ -4,6 +4,7 @@
  */
 import type { Answer, Detector, Prospect, Subject } from '../api/index.ts';
 import { Lane } from './lane.ts';
+import { Pace } from './pace.ts';
 import { judge, type Verdict } from './verdict.ts';
 
 /** A set-up detector under the name of its plugin. */
@@ -21,9 +22,12 @@ export interface Asked {
 /** The detectors as one scan sees them. */
 export class Detection {
   private readonly detectors: readonly NamedDetector[];
+  private readonly pace: Pick<Pace, 'working'>;
 
-  constructor(detectors: readonly NamedDetector[]) {
+  /** `pace`: of the guest, which is not waited for while detectors work. */
+  constructor(detectors: readonly NamedDetector[], pace: Pick<Pace, 'working'> = new Pace()) {
     this.detectors = detectors;
+    this.pace = pace;
   }
 
   /** The detectors that look at such a subject, as one word; empty when nobody does. */
@@ -69,6 +73,6 @@ export class Detection {
     signal: AbortSignal,
   ): Promise<Map<string, Answer>> {
     const wanted = subjects.filter((subject) => detector.wants(subject));
-    return wanted.length > 0 ? Lane.of(detector).ask(wanted, this, signal) : new Map();
+    return wanted.length > 0 ? this.pace.working(Lane.of(detector).ask(wanted, this, signal)) : new Map();
   }
 }

@@ -4,7 +4,8 @@
  * A guest that is caught lying about a file is scanned once more from the beginning and believed nothing: what it
  * was believed until then is not known to be so.
  */
-import type { DigestName } from '../api/index.ts';
+import type { DigestName, ProcessTarget } from '../api/index.ts';
+import type { FindingRecord } from '../store/records.ts';
 import type { AnswerKeys } from './answer-keys.ts';
 import { Claims } from './claims.ts';
 import type { ContentJudge, Judged } from './contents.ts';
@@ -14,11 +15,11 @@ import { type Listed, listFiles } from './inventory.ts';
 import type { ScanKnowledge } from './known.ts';
 import type { Lie } from './known-guest.ts';
 import { detectionOfLie } from './lie.ts';
-import { inodeKey, listProcesses, type RunningProcess, targetOf } from './processes.ts';
+import { inodeKey } from './processes.ts';
 import { Recall } from './recall.ts';
 import type { Answerable } from './responder.ts';
 import { release, type ScanContext } from './scan-context.ts';
-import { inRequests, selectWanted, type WantedFile } from './select.ts';
+import { type FileToFetch, inRequests, selectWanted, type WantedFile } from './select.ts';
 import { withDetections } from './verdict.ts';
 
 export interface FileParts extends ScanKnowledge {
@@ -91,10 +92,10 @@ export class FileScan {
    * to give up, and what it had fetched is let go of; before an error is thrown as well, for a loop that is left waits
    * for what works ahead of it, and that may wait for room that nobody gives back now.
    */
-  private async each(
-    batches: (signal: AbortSignal) => AsyncIterable<WantedFile[]>,
+  private async each<Item extends FileToFetch>(
+    batches: (signal: AbortSignal) => AsyncIterable<Item[]>,
     signal: AbortSignal,
-    work: (judged: readonly Judged<WantedFile>[], signal: AbortSignal) => Promise<boolean>,
+    work: (judged: readonly Judged<Item>[], signal: AbortSignal) => Promise<boolean>,
   ): Promise<void> {
     const left = new AbortController();
     const either = AbortSignal.any([signal, left.signal]);
@@ -130,11 +131,11 @@ export class FileScan {
     this.parts.guest.saveInTime();
   }
 
-  private async respond(judged: readonly Judged<WantedFile>[], signal: AbortSignal): Promise<void> {
+  private async respond(judged: readonly Judged<FileToFetch>[], signal: AbortSignal): Promise<void> {
     const runningOf = await this.whoRuns(judged, signal);
     const found = judged.flatMap((each) => this.answerable(each, runningOf));
-    await this.scan.answer(found, 'scanning', signal);
-    this.forgetRemoved(found);
+    const answered = await this.scan.answer(found, 'scanning', signal);
+    this.forgetRemoved(found, answered);
     release(judged);
   }
 
@@ -150,7 +151,11 @@ export class FileScan {
 
   /** Files that start what was found to be malicious are found with it; they were counted when they were judged. */
   async answerStarters(signal: AbortSignal): Promise<void> {
-    const { tally, policy, starters } = this.scan;
+    const { tally, policy, starters, guilty } = this.scan;
+    if (guilty.cut > 0) {
+      const detail = `what runs from ${guilty.cut} files in which something was found is not known: they are too many`;
+      tally.missed('processes of what was found', { reason: 'engine-limit', detail });
+    }
     if (starters.cut > 0) {
       const detail = `${starters.cut} entries of what files start were not followed: there are too many`;
       tally.missed('what files start', { reason: 'engine-limit', detail });
@@ -168,7 +173,7 @@ export class FileScan {
   }
 
   /** It was counted when it was judged; it is unscanned when it cannot be looked at again. */
-  private implicated(judged: Judged<WantedFile>): Judged<WantedFile> {
+  private implicated(judged: Judged<FileToFetch>): Judged<FileToFetch> {
     const { item, verdict, opened } = judged;
     const { path } = item.facts;
     this.scan.starters.note(judged);
@@ -179,35 +184,31 @@ export class FileScan {
   }
 
   /** Who runs the files of a batch that are malicious, by inode; nobody is asked when none is. */
-  private async whoRuns(judged: readonly Judged<WantedFile>[], signal: AbortSignal) {
-    const malicious = judged.some(({ verdict }) => verdict.state === 'malicious');
-    const { session, instructionSet } = this.scan.guest;
-    if (!malicious || !instructionSet.instructions.includes('query:processes')) {
-      return new Map<string, RunningProcess[]>();
-    }
-    const { running } = await listProcesses(session, signal);
-    return Map.groupBy(running, (process) => inodeKey(process.executable));
+  private whoRuns(judged: readonly Judged<FileToFetch>[], signal: AbortSignal) {
+    const malicious = judged.flatMap(({ verdict, opened }) =>
+      verdict.state === 'malicious' && opened ? [opened.facts] : [],
+    );
+    return this.scan.runners.of(malicious, signal);
   }
 
   private answerable(
-    { item, verdict, opened }: Judged<WantedFile>,
-    runningOf: ReadonlyMap<string, readonly RunningProcess[]>,
+    { item, verdict, opened }: Judged<FileToFetch>,
+    runningOf: ReadonlyMap<string, readonly ProcessTarget[]>,
   ): Answerable[] {
     if (!isFound(verdict) || !opened) return [];
     const key = inodeKey(opened.facts);
     this.scan.guilty.set(key, verdict.detections);
-    const runBy = (runningOf.get(key) ?? []).map(targetOf);
+    const runBy = runningOf.get(key) ?? [];
     const found = fileFinding({ item, opened }, verdict, runBy, this.scan.circumstances);
     return [{ ...found, content: opened.content }];
   }
 
   /** The inode of a file that is gone can be another file's by now. Who still runs the old one is read anew. */
-  private forgetRemoved(found: readonly Answerable[]): void {
-    const { responder, guilty } = this.scan;
-    for (const { record, actionable } of found) {
-      const response = responder.findings.get(record.id)?.response;
+  private forgetRemoved(found: readonly Answerable[], answered: readonly FindingRecord[]): void {
+    for (const [place, { actionable }] of found.entries()) {
+      const response = answered[place]?.response;
       const isRemoved = response === 'contained' || response === 'deleted';
-      if (isRemoved && actionable.kind === 'file') guilty.delete(inodeKey(actionable.file));
+      if (isRemoved && actionable.kind === 'file') this.scan.guilty.delete(inodeKey(actionable.file));
     }
   }
 

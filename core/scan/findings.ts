@@ -45,8 +45,12 @@ export function processFinding(
   verdict: Guilty,
   circumstances: Circumstances,
 ): Found {
-  const { pid, start, uid, name, executable } = process;
-  const subject: FindingSubject = { kind: 'process', pid, start, uid, name, executable: executable.path };
+  const { pid, start, uid, name, executable, namespace, container } = process;
+  const subject: FindingSubject = {
+    ...{ kind: 'process', pid, start, uid, name, executable: executable.path },
+    ...(namespace === 'foreign' && { namespace }),
+    ...(container && { container }),
+  };
   const record = recordOf(subject, verdict, circumstances);
   return { record, actionable: { ...common(record), kind: 'process', process: targetOf(process) } };
 }

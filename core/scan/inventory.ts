@@ -1,4 +1,4 @@
-import { type FileEntry, GuestPath } from '../../protocol/index.ts';
+import { displayWire, type FileEntry, GuestPath } from '../../protocol/index.ts';
 import type { FileFacts } from '../api/index.ts';
 import type { GuestSession, KnownLines, ListedLine } from '../channel/session.ts';
 import type { Unscanned } from './report.ts';
@@ -18,6 +18,8 @@ export interface FileLine {
   /** Stands for all that the line says: 32 hex digits. */
   readonly digest: string;
   readonly files: readonly ListedFile[];
+  /** It had entries that were left out, so it stands for less than it says. */
+  readonly isShort?: true;
 }
 
 /** What one line of the listing told. */
@@ -61,13 +63,14 @@ function readLine(line: ListedLine): Listed {
     case 'directory': {
       const directory = GuestPath.of(line.path);
       const files = line.files.map((entry) => readEntry(directory, entry));
-      return { line: { directory, dev: line.dev, digest: line.digest, files } };
+      const { dev, digest } = line;
+      return { line: { directory, dev, digest, files, ...(line.misfits && { isShort: true as const }) } };
     }
     case 'known':
       return { known: line.digests };
     case 'fault': {
       const reason = line.fault === 'vanished' ? 'vanished' : 'unreadable';
-      return { missed: [{ path: GuestPath.of(line.path).display(), reason, detail: line.detail }] };
+      return { missed: [{ path: displayWire(line.path), reason, detail: line.detail }] };
     }
     case 'end':
       return line.limit ? { missed: [cutShort(line.limit)], isCut: true } : {};

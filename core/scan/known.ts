@@ -107,8 +107,11 @@ export class Notes implements CleanAnswers {
     add(this.unsaved, content, answers);
   }
 
+  /** Throws StoreError. */
   keepLine(guest: number, line: KnownLine): void {
     this.unsavedLines.push({ guest, line });
+    // A guest of which nothing is fetched has no other moment at which it is looked whether it is much.
+    if (this.unsavedLines.length >= UNSAVED_LINES) this.save();
   }
 
   /** Removes all lines of a guest. Throws StoreError. */

@@ -1,6 +1,6 @@
 /** A line of the listing while its files are looked at: what can be kept of it when they are done. */
 import { hash } from 'node:crypto';
-import type { FileFacts as OpenedFacts } from '../../protocol/index.ts';
+import { addCounts, type FileFacts as OpenedFacts } from '../../protocol/index.ts';
 import type { KnownLine } from '../store/known-lines.ts';
 import { digestOf } from './answer-keys.ts';
 import type { FileLine, ListedFile } from './inventory.ts';
@@ -25,7 +25,7 @@ export class OpenLine {
   readonly source: FileLine;
   readonly directory: Buffer;
   private open: number;
-  private isClean = true;
+  private isClean: boolean;
   private isClaimed = false;
   private readonly entries: Buffer[] = [];
   private readonly onDone: (line: OpenLine) => void;
@@ -35,6 +35,7 @@ export class OpenLine {
     this.source = source;
     this.directory = directoryKey(source.directory.bytes);
     this.open = source.files.length;
+    this.isClean = !source.isShort;
     this.onDone = onDone;
   }
 
@@ -72,7 +73,7 @@ export class OpenLine {
       digest: Buffer.from(digest, 'hex'),
       generation: this.isClean ? generation : undefined,
       files: files.length,
-      bytes: files.reduce((sum, { facts }) => sum + facts.size, 0),
+      bytes: files.reduce((sum, { facts }) => addCounts(sum, facts.size), 0),
       claimed: this.isClaimed,
       shareable: files.every(isOfKernel),
       entries: Buffer.concat(this.entries),

@@ -3,6 +3,7 @@ import type { Mode, SignatureProblem, UnscannedReason } from '../api/index.ts';
 import type { Domain } from '../channel/session.ts';
 import type { PlannedStep, WithheldStep } from '../control/plan.ts';
 import type { FindingRecord, ScanRecord, ScanTrigger, VmRecord } from '../store/records.ts';
+import type { Pace } from './pace.ts';
 
 export interface ScanRequest {
   /** What it will be known by. Default: a random UUID. */
@@ -41,11 +42,13 @@ export interface Unscanned {
 export interface ScanReport {
   readonly vm: VmRecord;
   readonly scan: ScanRecord;
+  /** The first ones, at most 1,000 (`NamedFindings`); the summary of `scan` counts all, and the records have them. */
   readonly findings: readonly FindingRecord[];
-  /** The first 1,000; the summary of `scan` counts all. */
+  /** The first ones, at most 1,000; the summary of `scan` counts all. */
   readonly unscanned: readonly Unscanned[];
   /** Signatures that were left out. */
   readonly problems: readonly (SignatureProblem & { readonly detector: string })[];
+  /** About those findings. */
   readonly plan: { readonly steps: readonly PlannedStep[]; readonly withheld: readonly WithheldStep[] };
 }
 
@@ -53,4 +56,6 @@ export interface ScanHooks {
   onProgress?(progress: ScanProgress): void;
   /** Its abort ends the scan, in the guest too, within a second. */
   readonly signal: AbortSignal;
+  /** What the guest is held to. Default: a pace of its own. */
+  readonly pace?: Pace;
 }

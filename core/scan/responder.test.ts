@@ -29,6 +29,17 @@ describe('a finding', () => {
     expect(findings.find(({ subject }) => subject.kind === 'file')).toMatchObject({ response: 'contained' });
   });
 
+  it('is one of many of which the report names the first; all are in the records, and counted', async () => {
+    const files = Array.from({ length: 1_500 }, (_, at) => ({ path: `/tmp/${at}`, content: `evil ${at}` }));
+    const scan = await scanOf({ files });
+    const { findings, plan, scan: record } = await scan.run({ mode: 'detect' });
+    expect(record.summary).toMatchObject({ malicious: 1_500, suspicious: 0 });
+    expect(findings.length).toBeLessThanOrEqual(1_000);
+    const named = new Set(findings.map(({ id }) => id));
+    expect(plan.withheld.every(({ finding }) => named.has(finding))).toBe(true);
+    expect(scan.findings.countOf(record.id)).toEqual({ malicious: 1_500, suspicious: 0 });
+  });
+
   it('is written down before anything is done about it, its intent before the guest hears of it', async () => {
     const seen: unknown[] = [];
     const scan: ScriptedScan = await scanOf({
@@ -72,7 +83,7 @@ describe('a finding', () => {
     });
   });
 
-  it('whose answer did not come is failed for now, and its intent stays open', async () => {
+  it('whose answer did not come is unknown for now, and its intent stays open', async () => {
     const scan = await scanOf({
       files: [EVIL],
       send: async () => {
@@ -80,7 +91,7 @@ describe('a finding', () => {
       },
     });
     const { findings } = await scan.run({ mode: 'contain' });
-    expect(findings).toMatchObject([{ response: 'failed', reason: expect.stringContaining('asked again') }]);
+    expect(findings).toMatchObject([{ response: 'unknown', reason: expect.stringContaining('asked again') }]);
     expect(scan.journal.list()).toHaveLength(1);
     expect(scan.journal.list()[0]).not.toHaveProperty('outcome');
   });

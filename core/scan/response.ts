@@ -1,10 +1,10 @@
 /** What the outcomes of actions make of the findings that they answered. */
-import type { Instruction, Outcome } from '../../protocol/index.ts';
+import type { Instruction } from '../../protocol/index.ts';
 import type { ClosedAction } from '../control/execute.ts';
 import { detectionFinding, remediation as remediationEvent } from '../events/ocsf.ts';
 import type { EventSink } from '../events/sink.ts';
 import type { FindingStore } from '../store/findings.ts';
-import type { FindingRecord, VmRecord } from '../store/records.ts';
+import type { FindingRecord, RecordedOutcome, VmRecord } from '../store/records.ts';
 
 type Answering = 'stop:process' | 'contain:file' | 'delete:file';
 type Response = FindingRecord['response'];
@@ -32,9 +32,18 @@ export class ResponseLog {
     this.reasons.push(reason);
   }
 
-  outcome(instruction: Answering, outcome: Outcome): void {
-    if (!isAnswered(instruction, outcome)) this.failure(whyNot(instruction, outcome));
-    else if (this.response !== 'failed') this.response = RESPONSE_TO[instruction];
+  outcome(instruction: Answering, outcome: RecordedOutcome): void {
+    if (outcome.code === 'unknown') this.unknown(outcome.detail ?? '');
+    else if (!isAnswered(instruction, outcome)) this.failure(whyNot(instruction, outcome));
+    else if (this.response !== 'failed' && this.response !== 'unknown') {
+      this.response = RESPONSE_TO[instruction];
+    }
+  }
+
+  /** It may or may not have been done. */
+  unknown(reason: string): void {
+    if (this.response !== 'failed') this.response = 'unknown';
+    this.reasons.push(reason);
   }
 
   failure(reason: string): void {
@@ -72,8 +81,8 @@ export async function noteLateOutcomes(
 const isAnswering = (name: Instruction['name']): name is Answering => Object.hasOwn(RESPONSE_TO, name);
 
 /** A process that ended by itself, or with the file that another finding was about, is as good as stopped. */
-const isAnswered = (instruction: Answering, { code }: Outcome): boolean =>
+const isAnswered = (instruction: Answering, { code }: RecordedOutcome): boolean =>
   code === 'done' || (instruction === 'stop:process' && code === 'vanished');
 
-const whyNot = (instruction: Answering, { code, detail }: Outcome): string =>
+const whyNot = (instruction: Answering, { code, detail }: RecordedOutcome): string =>
   `the guest did not ${instruction.replace(':', ' the ')}: ${code}${detail === undefined ? '' : ` (${detail})`}`;

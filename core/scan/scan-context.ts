@@ -1,16 +1,19 @@
 /** What a scan is given, and what its steps share. */
 import type { ConnectedGuest } from '../capability/connect.ts';
+import type { FindingRecord } from '../store/records.ts';
 import type { ContentItem, Judged } from './contents.ts';
 import type { Detection, NamedDetector } from './detect.ts';
 import type { Circumstances } from './findings.ts';
+import type { Guilty } from './guilty.ts';
 import type { InventoryPolicy } from './inventory.ts';
 import type { Known } from './known.ts';
+import type { Pace } from './pace.ts';
 import type { ScanProgress } from './report.ts';
 import type { Answerable, Responder } from './responder.ts';
+import type { Runners } from './runners.ts';
 import type { Intake } from './spool.ts';
 import type { Starters } from './starters.ts';
 import type { Tally } from './tally.ts';
-import type { AttributedDetection } from './verdict.ts';
 
 export interface ScanPolicy {
   readonly inventory: InventoryPolicy;
@@ -26,6 +29,7 @@ export interface ScanParts {
   readonly tally: Tally;
   readonly known: Known;
   readonly circumstances: Circumstances;
+  readonly pace: Pace;
   onProgress(progress: ScanProgress): void;
 }
 
@@ -34,16 +38,20 @@ export interface ScanContext extends Omit<ScanParts, 'known'> {
   readonly guest: ConnectedGuest;
   readonly policy: ScanPolicy;
   readonly detection: Detection;
-  /** What was found in files that are still there, by inode: processes run them. */
-  readonly guilty: Map<string, readonly AttributedDetection[]>;
+  readonly guilty: Guilty;
   readonly starters: Starters;
+  readonly runners: Runners;
   /** Fetches what each batch asks for and gives it with its verdicts, as they come. */
   fetchAndJudge<Item extends ContentItem>(
     batches: AsyncIterable<Item[]>,
     signal: AbortSignal,
   ): AsyncGenerator<Judged<Item>[]>;
-  /** Acts upon what was found, and tells how far the scan is. */
-  answer(found: readonly Answerable[], phase: ScanProgress['phase'], signal: AbortSignal): Promise<void>;
+  /** Acts upon what was found, and tells how far the scan is. Gives the findings as they are then, in their order. */
+  answer(
+    found: readonly Answerable[],
+    phase: ScanProgress['phase'],
+    signal: AbortSignal,
+  ): Promise<readonly FindingRecord[]>;
 }
 
 export function release(judged: readonly Judged<unknown>[]): void {

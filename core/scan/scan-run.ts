@@ -17,6 +17,8 @@ import type { ScanStore } from '../store/scans.ts';
 import { TOKENS } from '../tokens.ts';
 import type { InventoryPolicy } from './inventory.ts';
 import type { Known } from './known.ts';
+import { Pace } from './pace.ts';
+import { PacedSession } from './paced-session.ts';
 import type { ScanHooks, ScanReport, ScanRequest } from './report.ts';
 import { Responder } from './responder.ts';
 import { GuestScan } from './scan.ts';
@@ -41,8 +43,10 @@ export class ScanRun {
   ) {}
 
   /** Rejects with ChannelError, ScanError or StoreError; what was found until then is kept. */
-  async run(request: ScanRequest, { onProgress = () => undefined, signal }: ScanHooks): Promise<ScanReport> {
+  async run(request: ScanRequest, hooks: ScanHooks): Promise<ScanReport> {
     this.checkPossible();
+    const { onProgress = () => undefined, signal, pace = new Pace() } = hooks;
+    const guest = { ...this.guest, session: new PacedSession(this.guest.session, pace) };
     const { vm } = this.guest;
     const { id = randomUUID(), trigger = 'manual', mode, dryRun } = request;
     const { policy } = settingsFor(this.settings.current, this.guest.domain);
@@ -50,7 +54,7 @@ export class ScanRun {
     const partial = isPartial(request) && ({ partial: true } as const);
     const scan = this.scans.begin({ id, vm: vm.id, mode, dryRun, trigger, startedAt, ...partial });
     const tally = new Tally();
-    const responder = this.responder(request, policy);
+    const responder = this.responder(guest, request, policy);
     using spool = this.spool.share();
     using held = this.plugins.acquire();
     const parts = {
@@ -61,6 +65,7 @@ export class ScanRun {
       known: this.known,
       circumstances: { vm: vm.id, scan: id, at: startedAt },
       onProgress,
+      pace,
     };
     const bounds = {
       inventory: inventoryOf(policy, request.roots),
@@ -68,12 +73,12 @@ export class ScanRun {
       fresh: request.fresh,
     };
     const end = (outcome: ScanOutcome, error?: unknown) =>
-      this.end(scan, summaryOf(tally, responder), outcome, error);
+      this.end(scan, { ...tally.summary(), ...this.findings.countOf(scan.id) }, outcome, error);
     try {
       await this.events.emit(scanStarted(scan, vm));
       // A session may be old by now: what is mounted, and what time it is there.
-      const features = await this.guest.session.queryFeatures(signal);
-      await new GuestScan({ ...this.guest, features }, parts, bounds).run(signal);
+      const features = await guest.session.queryFeatures(signal);
+      await new GuestScan({ ...guest, features }, parts, bounds).run(signal);
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       await end(signal.aborted ? { kind: 'cancelled' } : { kind: 'failed', reason }, error);
@@ -102,8 +107,8 @@ export class ScanRun {
   }
 
   /** Which inodes are protected is learnt anew by each scan: they are given to other files in time. */
-  private responder({ mode, dryRun }: ScanRequest, policy: Policy): Responder {
-    const { executor, findings, events, guest, plugins } = this;
+  private responder(guest: ConnectedGuest, { mode, dryRun }: ScanRequest, policy: Policy): Responder {
+    const { executor, findings, events, plugins } = this;
     const remediations = plugins.remediations.map(({ id, instance }) => ({ id, remediation: instance }));
     const neverTouch = new NeverTouch(policy.neverTouch.map((path) => GuestPath.of(path)));
     const { deleteWhenNotContainable } = policy;
@@ -138,11 +143,11 @@ export class ScanRun {
   private report(
     scan: ScanRecord,
     { unscanned }: Tally,
-    { findings, steps, withheld }: Responder,
+    { named: { findings, plan } }: Responder,
     problems: ScanReport['problems'],
   ): ScanReport {
     const { vm } = this.guest;
-    return { vm, scan, findings: [...findings.values()], unscanned, problems, plan: { steps, withheld } };
+    return { vm, scan, findings, unscanned, problems, plan };
   }
 }
 
@@ -167,10 +172,3 @@ const problemsOf = ({ detectors, refused }: HeldDetectors): ScanReport['problems
     instance.problems.map((problem) => ({ ...problem, detector })),
   ),
 ];
-
-/** A subject that was met twice, or is gone by now, is one finding. */
-function summaryOf(tally: Tally, { findings }: Responder): ScanSummary {
-  const judgements = Array.from(findings.values(), ({ judgement }) => judgement);
-  const malicious = judgements.filter((judgement) => judgement === 'malicious').length;
-  return { ...tally.summary(), malicious, suspicious: judgements.length - malicious };
-}

@@ -10,7 +10,9 @@ import { Detection, type NamedDetector } from './detect.ts';
 import { fetchContents } from './fetch.ts';
 import { FileScan } from './file-scan.ts';
 import { parallel } from './flow.ts';
+import { Guilty } from './guilty.ts';
 import { ProcessScan } from './process-scan.ts';
+import { Runners } from './runners.ts';
 import type { ScanContext, ScanParts, ScanPolicy } from './scan-context.ts';
 import { Starters } from './starters.ts';
 
@@ -30,13 +32,14 @@ export class GuestScan {
     const keys = new AnswerKeys(detectors);
     const generation = keys.generation({ maxFileBytes: policy.maxFileBytes });
     const knowledge = known.forScan(circumstances.vm, guest.features, generation, policy.fresh);
-    const detection = new Detection(detectors);
+    const detection = new Detection(detectors, parts.pace);
     const judge = new ContentJudge({ detection, keys, ...knowledge }, widthOf(detectors), spool.largest);
     const digests = detectors.flatMap(({ detector }) => detector.digests ?? []);
     const fetchPolicy = { maxFileBytes: policy.maxFileBytes, digests };
     const context: ScanContext = {
       ...parts,
-      ...{ guest, policy, detection, guilty: new Map(), starters: new Starters() },
+      ...{ guest, policy, detection, guilty: new Guilty(), starters: new Starters() },
+      runners: new Runners(guest, (process) => parts.responder.observe(process)),
       fetchAndJudge: (batches, signal) => {
         const fetched = parallel(batches, REQUESTS_AT_ONCE, (batch) =>
           fetchContents(guest.session, batch, spool, fetchPolicy, signal),
@@ -46,8 +49,9 @@ export class GuestScan {
       answer: async (found, phase, signal) => {
         const { tally, responder, onProgress } = parts;
         onProgress(tally.snapshot(found.length > 0 ? 'acting' : phase));
-        await responder.answer(found, signal);
+        const answered = await responder.answer(found, signal);
         onProgress(tally.snapshot(phase));
+        return answered;
       },
     };
     this.files = new FileScan(context, { ...knowledge, keys, judge, digests });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { GuestPath } from '../../protocol/index.ts';
+import { GuestPath, LIMITS } from '../../protocol/index.ts';
 import { vm } from '../../test/records.ts';
 import { evilDetector } from '../../test/scan/evil-detector.ts';
 import { defaults } from '../config/index.ts';
@@ -10,7 +10,7 @@ import { Detection } from './detect.ts';
 import type { FileLine, Listed, ListedFile } from './inventory.ts';
 import { KnownGuest } from './known-guest.ts';
 import { Recall } from './recall.ts';
-import { selectWanted } from './select.ts';
+import { inRequests, selectWanted } from './select.ts';
 import { Steadiness } from './steadiness.ts';
 import { Tally } from './tally.ts';
 
@@ -90,5 +90,18 @@ describe('selecting', () => {
     const sized = await select([line(...large)]);
     expect(sized.batches).toEqual([['/a', '/b'], ['/c'], ['/d']]);
     expect((await select([])).batches).toEqual([]);
+  });
+
+  it('makes batches of long paths that fit one message', async () => {
+    const names = Array.from({ length: 600 }, (_, number) => `/${String(number).padEnd(250, '\x01')}`);
+    const deep = names.map((name) => ({ ...file(name, 0), path: GuestPath.of(name.repeat(16)) }));
+    const request = ({ path }: { path: GuestPath }) => ({ request: { path: path.wire } });
+    const items = deep.map((each) => ({ ...each, ...request(each), interest: '' }));
+    const batches = await Array.fromAsync(inRequests(items, 2 ** 28));
+    expect(batches.flat()).toHaveLength(600);
+    for (const batch of batches) {
+      const message = JSON.stringify({ files: batch.map((each) => each.request), maxFileBytes: 1 });
+      expect(message.length).toBeLessThan(LIMITS.messageBytes);
+    }
   });
 });

@@ -7,8 +7,11 @@ import type { LineFile } from './line.ts';
 import type { Recall } from './recall.ts';
 import type { Tally } from './tally.ts';
 
+/** A file of the guest whose content is to be fetched. */
+export type FileToFetch = FileItem & ContentItem;
+
 /** A listed file that some detector wants and whose content is not known. */
-export type WantedFile = FileItem & ContentItem & { readonly inLine: LineFile };
+export type WantedFile = FileToFetch & { readonly inLine: LineFile };
 
 export interface SelectParts {
   readonly detection: Detection;
@@ -22,6 +25,8 @@ const REQUEST_FILES = 512;
 const REQUEST_BYTES = 16 * 1024 * 1024;
 /** What a request holds of the spool while it waits for room for its last file must leave room for that. */
 const REQUEST_SHARE = 4;
+/** Of a request, all its paths as JSON: it is one message, which has a limit (`LIMITS.messageBytes`), and is held while it waits. */
+const REQUEST_PATH_CHARACTERS = 512 * 1024;
 
 /**
  * The listed files that some detector wants, policy lets through and nobody has judged as they are, in batches
@@ -37,16 +42,15 @@ export async function* selectWanted(
 }
 
 /** Batches that fit one request. */
-export const inRequests = (
-  files: AsyncIterable<WantedFile> | Iterable<WantedFile>,
+export function inRequests<Item extends FileToFetch>(
+  files: AsyncIterable<Item> | Iterable<Item>,
   maxFileBytes: number,
-): AsyncGenerator<WantedFile[]> =>
-  batched(
-    files,
-    REQUEST_FILES,
-    Math.min(REQUEST_BYTES, maxFileBytes / REQUEST_SHARE),
-    ({ facts }) => facts.size,
-  );
+): AsyncGenerator<Item[]> {
+  const most = Math.min(REQUEST_BYTES, maxFileBytes / REQUEST_SHARE);
+  const weightOf = ({ request }: Item): number =>
+    Math.floor((most * JSON.stringify(request).length) / REQUEST_PATH_CHARACTERS);
+  return batched(files, REQUEST_FILES, most, (file) => file.facts.size + weightOf(file));
+}
 
 async function* wantedOf(
   listed: AsyncIterable<Listed>,

@@ -103,7 +103,7 @@ describe('a file that starts something malicious', () => {
   });
 
   it('is found where that runs and its file is gone', async () => {
-    const deleted = { path: '/tmp/x', dev: '2049', ino: '77', deleted: true, inMemory: false };
+    const deleted = { path: '/tmp/x', dev: '2049', ino: '77', deleted: true, inMemory: false, placed: true };
     const running = {
       type: 'process',
       pid: 7,

@@ -3,7 +3,7 @@
  * looked at again, wherever the scan is by then. Its content is gone from the spool, so it is fetched anew.
  */
 import type { Judged } from './contents.ts';
-import type { WantedFile } from './select.ts';
+import type { FileToFetch } from './select.ts';
 import { type Implicated, Starts } from './starts.ts';
 import type { AttributedDetection, Verdict } from './verdict.ts';
 
@@ -12,7 +12,7 @@ const DETECTOR = 'starts';
 
 export class Starters {
   private readonly starts: Starts;
-  private readonly items = new Map<string, WantedFile>();
+  private readonly items = new Map<string, FileToFetch>();
   private readonly said = new Map<string, AttributedDetection[]>();
   private readonly due = new Set<string>();
 
@@ -32,14 +32,14 @@ export class Starters {
   }
 
   /** Takes note of what a file starts, and of one that is malicious. */
-  note({ item, verdict, starts }: Judged<WantedFile>): void {
+  note({ item, verdict, starts }: Judged<FileToFetch>): void {
     const { path } = item.facts;
     if (starts.length > 0) {
       const cutBefore = this.starts.cut;
       const found = this.starts.starting(path, starts);
       // A guest makes such files by the million: those of which nothing was kept are not kept either.
       const isForgotten = found.length === 0 && this.starts.cut - cutBefore === starts.length;
-      if (!isForgotten) this.items.set(path, item);
+      if (!isForgotten) this.items.set(path, aloneOf(item));
       this.implicate(found);
     }
     this.found(path, verdict);
@@ -52,7 +52,7 @@ export class Starters {
   }
 
   /** The files that were implicated since the last call. */
-  take(): WantedFile[] {
+  take(): FileToFetch[] {
     const taken = Array.from(this.due, (path) => this.items.get(path) ?? []).flat();
     this.due.clear();
     return taken;
@@ -73,5 +73,13 @@ export class Starters {
     }
   }
 }
+
+/** Without what it is a part of: a line of the listing has up to 512 files. */
+const aloneOf = ({ request, path, facts, interest }: FileToFetch): FileToFetch => ({
+  request,
+  path,
+  facts,
+  interest,
+});
 
 const isMalicious = ({ judgement }: AttributedDetection): boolean => judgement === 'malicious';

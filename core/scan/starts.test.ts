@@ -97,7 +97,7 @@ describe('what starts something', () => {
   });
 
   it('is found through any number of steps, and rings end', () => {
-    const starts = new Starts();
+    const starts = new Starts(2 ** 24);
     const length = 20_000;
     for (let at = 0; at < length; at++) starts.starting(`/u/${at}`, [start(`/u/${at + 1}`)]);
     starts.starting(`/u/${length}`, [start('/tmp/x'), start('/u/0')]);
@@ -109,11 +109,26 @@ describe('what starts something', () => {
 
 describe('memory', () => {
   it('is bounded, and what is not kept is counted', () => {
-    const starts = new Starts(1_000);
+    const starts = new Starts(1_400);
     for (let at = 0; at < 10; at++) starts.starting(`/etc/${at}`, [start(`/tmp/${at}`)]);
     expect(starts.cut).toBe(6);
     expect(said(starts.malicious('/tmp/0', 'Evil'))).toEqual(['malicious /etc/0: starts Evil']);
     expect(starts.malicious('/tmp/9', 'Evil')).toEqual([]);
+  });
+
+  it('is bounded where what is started was found before', () => {
+    const starts = new Starts(1_400);
+    starts.malicious('/tmp/x', 'Evil');
+    const found = Array.from({ length: 10 }, (_, at) =>
+      starts.starting(`/etc/${at}`, [start('/tmp/x')]),
+    ).flat();
+    // Each of them is malicious itself from then on, which takes room as well.
+    expect(found).toHaveLength(2);
+    const { cut } = starts;
+    expect(cut).toBeGreaterThanOrEqual(8);
+    // What was said has its room.
+    expect(starts.starting('/etc/0', [start('/tmp/x')])).toEqual([]);
+    expect(starts.cut).toBe(cut);
   });
 
   it('keeps names within their bounds', () => {

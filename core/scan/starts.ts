@@ -29,9 +29,11 @@ interface Kept {
 }
 
 /** Of all paths that are kept: a stock system needs some thousand, and a guest makes them long and many. */
-const MOST_CHARACTERS = 16 * 1024 * 1024;
+export const MOST_START_CHARACTERS = 4 * 1024 * 1024;
 /** What an entry takes besides its characters, told in characters. */
-const OVERHEAD = 200;
+const OVERHEAD = 300;
+/** Of the path of a starting file: as text, as bytes and as the wire has it. */
+const TIMES_HELD = 3;
 const NAME_LENGTH = 200;
 
 /**
@@ -52,7 +54,7 @@ export class Starts {
   private readonly implicated = new Map<string, Detection['judgement']>();
   private room: number;
 
-  constructor(mostCharacters = MOST_CHARACTERS) {
+  constructor(mostCharacters = MOST_START_CHARACTERS) {
     this.room = mostCharacters;
   }
 
@@ -61,8 +63,10 @@ export class Starts {
     for (const start of starts) {
       const key = keyOfStart(start.path);
       const culprit = this.culprits.get(key);
+      const isHeld = culprit !== undefined && this.implicated.has(by);
+      if (!isHeld && !this.takes(TIMES_HELD * by.length + key.length)) continue;
       if (culprit) this.implicate({ by, start }, culprit, found);
-      else if (this.takes(by.length + key.length)) pushTo(this.byTarget, key, { by, start });
+      else pushTo(this.byTarget, key, { by, start });
     }
     return found;
   }
@@ -94,13 +98,13 @@ export class Starts {
     if (starter !== undefined) this.follow(starter, found);
   }
 
-  /** Says it once of each file; gives the starting file where it is malicious with what it starts. */
+  /** Says it once of each file, which has its room; gives the starting file where it is malicious with what it starts. */
   private state({ by, start }: Kept, culprit: Culprit, found: Implicated[]): Culprit | undefined {
     const judgement = start.shared ? 'suspicious' : 'malicious';
     const before = this.implicated.get(by);
     const isItself = keysOfFile(by).includes(keyOfStart(start.path));
     if (isItself || before === 'malicious' || before === judgement) return undefined;
-    if (before !== undefined || this.takes(by.length)) this.implicated.set(by, judgement);
+    this.implicated.set(by, judgement);
     found.push({ path: by, detection: detectionOf(start, culprit, judgement) });
     return judgement === 'malicious' ? { path: by, name: culprit.name } : undefined;
   }

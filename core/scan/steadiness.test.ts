@@ -31,6 +31,12 @@ describe('whether metadata can stand for content', () => {
     expect(own.isSound(Buffer.from(directory), directory)).toBe(sound);
   });
 
+  it('remembers so many devices, however many a guest names', () => {
+    const own = steadiness({ '/': 'ext4', '/run': 'tmpfs' });
+    for (let dev = 0; dev < 5_000; dev++) expect(own.isSound(Buffer.from('/bin'), String(dev))).toBe(true);
+    expect(own.devicesHeld).toBeLessThanOrEqual(1_024);
+  });
+
   it('is never assumed where no mount is told of', () => {
     expect(steadiness({}).isSound(Buffer.from('/'), '1')).toBe(false);
   });

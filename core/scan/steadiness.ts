@@ -15,6 +15,9 @@ const SOUND: ReadonlySet<string> = new Set(
   'bcachefs btrfs erofs ext2 ext3 ext4 f2fs iso9660 jfs nilfs2 overlay squashfs xfs zfs'.split(' '),
 );
 
+/** A system has some hundred devices; a guest can name another one in every line. */
+const REMEMBERED_DEVICES = 1_024;
+
 export class Steadiness {
   /** Mount points with a slash at their end, and whether they are sound; the longest first. */
   private readonly mounts: readonly (readonly [Buffer, boolean])[];
@@ -31,6 +34,10 @@ export class Steadiness {
     this.oldBefore = clock === undefined ? -Infinity : (clock - settleMs) / 1000;
   }
 
+  get devicesHeld(): number {
+    return this.soundDevices.size;
+  }
+
   /** Whether ctimes of files in this directory can be relied on; one answer for each device number. */
   isSound(directory: Buffer, dev: string): boolean {
     const known = this.soundDevices.get(dev);
@@ -38,6 +45,7 @@ export class Steadiness {
     const place = withSlash(directory);
     const mount = this.mounts.find(([point]) => place.subarray(0, point.length).equals(point));
     const isSound = mount?.[1] ?? false;
+    if (this.soundDevices.size >= REMEMBERED_DEVICES) this.soundDevices.clear();
     this.soundDevices.set(dev, isSound);
     return isSound;
   }

@@ -1,9 +1,11 @@
+import { addCounts } from '../../protocol/index.ts';
 import type { ScanSummary } from '../store/records.ts';
 import type { ScanProgress, Unscanned } from './report.ts';
 import type { Unfinished, Verdict } from './verdict.ts';
 
-/** How many unscanned subjects a report names; the summary counts all. */
+/** How many unscanned subjects a report names, and the characters of all of them; the summary counts all. */
 const NAMED = 1_000;
+const NAMED_CHARACTERS = 256 * 1024;
 
 /** Counts what a scan has seen and done. */
 export class Tally {
@@ -11,14 +13,16 @@ export class Tally {
   private readonly reasons = new Map<string, number>();
   private progress = { filesListed: 0, bytesListed: 0, filesDone: 0, bytesDone: 0 };
   private known = { unchanged: 0, claimed: 0 };
+  private namedCharacters = 0;
   private processes = 0;
   private malicious = 0;
   private suspicious = 0;
   private listingComplete = false;
 
   listed(files: number, bytes: number): void {
-    this.progress.filesListed += files;
-    this.progress.bytesListed += bytes;
+    const { progress } = this;
+    progress.filesListed = addCounts(progress.filesListed, files);
+    progress.bytesListed = addCounts(progress.bytesListed, bytes);
   }
 
   listingEnded(): void {
@@ -39,28 +43,24 @@ export class Tally {
     this.listingComplete = false;
     this.reasons.clear();
     this.unscanned.length = 0;
+    this.namedCharacters = 0;
   }
 
   /** Files of a line that is as it was when all of them were clean, in this guest or in another of which it is a clone. */
   lineKnown({ files, bytes }: { readonly files: number; readonly bytes: number }, isClaimed: boolean): void {
     this.listed(files, bytes);
-    this.progress.filesDone += files;
-    this.progress.bytesDone += bytes;
-    if (isClaimed) this.known.claimed += files;
-    else this.known.unchanged += files;
+    this.done(files, bytes);
+    this.notFetched(files, isClaimed);
   }
 
   /** A listed file whose content is known to be clean. `isClaimed`: that it has this content is the guest's word. */
   fileKnown(bytes: number, isClaimed: boolean): void {
-    this.progress.filesDone += 1;
-    this.progress.bytesDone += bytes;
-    if (isClaimed) this.known.claimed += 1;
-    else this.known.unchanged += 1;
+    this.done(1, bytes);
+    this.notFetched(1, isClaimed);
   }
 
   fileDone(path: string, bytes: number, verdict: Verdict): void {
-    this.progress.filesDone += 1;
-    this.progress.bytesDone += bytes;
+    this.done(1, bytes);
     this.judged(path, verdict);
   }
 
@@ -71,7 +71,9 @@ export class Tally {
 
   missed(path: string, { reason, detail }: Unfinished): void {
     this.reasons.set(reason, (this.reasons.get(reason) ?? 0) + 1);
-    if (this.unscanned.length < NAMED) this.unscanned.push({ path, reason, ...(detail && { detail }) });
+    if (this.unscanned.length >= NAMED || this.namedCharacters >= NAMED_CHARACTERS) return;
+    this.namedCharacters += path.length + (detail?.length ?? 0);
+    this.unscanned.push({ path, reason, ...(detail && { detail }) });
   }
 
   snapshot(phase: ScanProgress['phase']): ScanProgress {
@@ -87,6 +89,17 @@ export class Tally {
     return { files, bytes, ...known, processes, malicious, suspicious, unscanned };
   }
 
+  private done(files: number, bytes: number): void {
+    const { progress } = this;
+    progress.filesDone = addCounts(progress.filesDone, files);
+    progress.bytesDone = addCounts(progress.bytesDone, bytes);
+  }
+
+  private notFetched(files: number, isClaimed: boolean): void {
+    const why = isClaimed ? 'claimed' : 'unchanged';
+    this.known[why] = addCounts(this.known[why], files);
+  }
+
   private judged(path: string, verdict: Verdict): void {
     if (verdict.state === 'malicious') this.malicious += 1;
     if (verdict.state === 'suspicious') this.suspicious += 1;
@@ -94,6 +107,6 @@ export class Tally {
   }
 
   private unscannedCount(): number {
-    return this.reasons.values().reduce((sum, count) => sum + count, 0);
+    return this.reasons.values().reduce(addCounts, 0);
   }
 }

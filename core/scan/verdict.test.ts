@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Answer, Judgement } from '../api/index.ts';
-import { judge } from './verdict.ts';
+import { judge, withDetections } from './verdict.ts';
 
 const found = (detector: string, judgement: Judgement) => ({
   detector,
@@ -33,6 +33,25 @@ describe('judge', () => {
       ],
       unfinished: { reason: 'deadline', detail: 'a' },
     });
+  });
+
+  it('keeps so many detections of one subject, the worst of them first, and says how many more there are', () => {
+    const many = (count: number, judgement: Judgement) =>
+      Array.from({ length: count }, (_, at) => ({ judgement, name: `Rule_${judgement}_${at}` }));
+    const answer = { subject: 's', detections: [...many(1_000, 'suspicious'), ...many(10, 'malicious')] };
+    const verdict = judge([{ detector: 'yara', answer }]);
+    if (verdict.state !== 'malicious') throw new Error(verdict.state);
+    expect(verdict.detections).toHaveLength(64);
+    expect(verdict.detections.filter(({ judgement }) => judgement === 'malicious')).toHaveLength(10);
+    expect(verdict.detections.at(-1)).toMatchObject({ judgement: 'suspicious', name: 'and 947 more' });
+    const worst = judge([
+      { detector: 'yara', answer: { subject: 's', detections: many(1_000, 'malicious') } },
+    ]);
+    expect(worst).toMatchObject({ state: 'malicious' });
+    const again = withDetections(worst, [
+      { detector: 'starts', judgement: 'malicious', name: 'starts Evil' },
+    ]);
+    expect('detections' in again && again.detections.length).toBe(64);
   });
 
   it('is suspicious when nobody says worse', () => {

@@ -21,6 +21,25 @@ export type Verdict =
     }
   | { readonly state: 'unscanned'; readonly unfinished: Unfinished };
 
+/**
+ * Statements that are kept of one subject: a file can be made that each rule of a large set matches. Those that say
+ * malicious come first where some are left out.
+ */
+const MOST_DETECTIONS = 64;
+
+function bounded(detections: readonly AttributedDetection[]): readonly AttributedDetection[] {
+  if (detections.length <= MOST_DETECTIONS) return detections;
+  const isWorst = ({ judgement }: AttributedDetection) => judgement === 'malicious';
+  const worstFirst = [...detections.filter(isWorst), ...detections.filter((each) => !isWorst(each))];
+  const kept = worstFirst.slice(0, MOST_DETECTIONS - 1);
+  const left = worstFirst.slice(kept.length);
+  const { judgement } = left.find(isWorst) ?? (left[0] as AttributedDetection);
+  return [...kept, { detector: DETECTOR, judgement, name: `and ${left.length} more` }];
+}
+
+/** Who says so: the scan itself, and no plugin. */
+const DETECTOR = 'scan';
+
 /** Joins the answers of all detectors that wanted a subject, each with its detector's name. */
 export function judge(answers: readonly { detector: string; answer: Answer }[]): Verdict {
   const detections: AttributedDetection[] = [];
@@ -33,7 +52,11 @@ export function judge(answers: readonly { detector: string; answer: Answer }[]):
   }
   if (detections.length === 0) return unfinished ? { state: 'unscanned', unfinished } : { state: 'clean' };
   const malicious = detections.some((detection) => detection.judgement === 'malicious');
-  return { state: malicious ? 'malicious' : 'suspicious', detections, ...(unfinished && { unfinished }) };
+  return {
+    state: malicious ? 'malicious' : 'suspicious',
+    detections: bounded(detections),
+    ...(unfinished && { unfinished }),
+  };
 }
 
 /** The verdict with what else was found out about its subject. */
@@ -42,5 +65,9 @@ export function withDetections(verdict: Verdict, more: readonly AttributedDetect
   const detections = 'detections' in verdict ? [...verdict.detections, ...more] : more;
   const malicious = detections.some(({ judgement }) => judgement === 'malicious');
   const unfinished = 'unfinished' in verdict ? verdict.unfinished : undefined;
-  return { state: malicious ? 'malicious' : 'suspicious', detections, ...(unfinished && { unfinished }) };
+  return {
+    state: malicious ? 'malicious' : 'suspicious',
+    detections: bounded(detections),
+    ...(unfinished && { unfinished }),
+  };
 }

@@ -15,6 +15,9 @@ const running = (response: FindingRecord['response']): FindingRecord => ({
   subject: { kind: 'process', pid: 7, executable: '/tmp/implant' } as FindingRecord['subject'],
   response,
 });
+/** As the store has it; its own test holds it to that. */
+const isRunning = ({ subject, response }: FindingRecord): boolean =>
+  subject.kind === 'process' && (response === 'reported' || response === 'failed');
 const web = { id: vm().id, name: 'web-1' };
 /** A scan that found this. */
 const found = (one: FindingRecord, state: JobState = 'finished', dryRun = false) => {
@@ -41,7 +44,7 @@ const threats = async (onActiveThreat = 'pause', sourceOf = () => source): Promi
   const guests = () => ({ sourceOf });
   return new ActiveThreats({
     ...{ settings: new LiveSettings(settings), guests, logger: log.logger },
-    records: { findings: { list: ({ scan } = {}) => (scan === 'scan-1' ? findings : []) } },
+    records: { findings: { hasRunning: (scan) => scan === 'scan-1' && findings.some(isRunning) } },
   });
 };
 

@@ -4,14 +4,13 @@ import type { Logger } from '../api/index.ts';
 import { type LiveSettings, settingsFor } from '../config/index.ts';
 import { describeError } from '../error.ts';
 import type { Records } from '../services.ts';
-import type { FindingRecord } from '../store/records.ts';
 import type { Guests } from './guests.ts';
 import type { ScanJob } from './scan-job.ts';
 
 export interface ActiveThreatsParts {
   readonly settings: LiveSettings;
   readonly guests: () => Pick<Guests, 'sourceOf'>;
-  readonly records: { readonly findings: Pick<Records['findings'], 'list'> };
+  readonly records: { readonly findings: Pick<Records['findings'], 'hasRunning'> };
   readonly logger: Logger;
 }
 
@@ -35,7 +34,7 @@ export class ActiveThreats {
     const name = displayText(vm.name);
     const facts = { vm: vm.id, scan };
     try {
-      if (!records.findings.list({ scan, judgement: 'malicious' }).some(isActive)) return;
+      if (!records.findings.hasRunning(scan)) return;
       const { control } = guests().sourceOf(vm.id);
       if (!control) {
         logger.warn(
@@ -55,6 +54,3 @@ export class ActiveThreats {
     }
   }
 }
-
-const isActive = ({ subject, response }: FindingRecord): boolean =>
-  subject.kind === 'process' && (response === 'reported' || response === 'failed');

@@ -7,7 +7,15 @@ import type { ActionRecord, FindingRecord, VaultRecord } from '../store/records.
 import { type Asked, causeCode, noAnswer, Transport } from './client-transport.ts';
 import { ApiError } from './error.ts';
 import { readEvents } from './event-reader.ts';
-import type { Operations, PatchOrder, PowerVerb, ScanOrder, ScanQuery, VmQuery } from './operations.ts';
+import type {
+  FindingQuery,
+  Operations,
+  PatchOrder,
+  PowerVerb,
+  ScanOrder,
+  ScanQuery,
+  VmQuery,
+} from './operations.ts';
 import {
   ActionView,
   EnrolmentView,
@@ -121,7 +129,7 @@ export class DaemonClient implements Operations {
     if (!signal.aborted) throw noAnswer('the connection was closed before the scan had ended');
   }
 
-  findings(query: VmQuery): Promise<Page<FindingRecord>> {
+  findings(query: FindingQuery): Promise<Page<FindingRecord>> {
     return this.get(withQuery('/v1/findings', query), pageOf(FindingView));
   }
 

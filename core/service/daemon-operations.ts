@@ -12,7 +12,15 @@ import type { ActionRecord, FindingRecord, VaultRecord } from '../store/records.
 import { OperationError } from './error.ts';
 import type { GuestControl, Guests } from './guests.ts';
 import type { Metrics } from './metrics.ts';
-import type { Operations, PatchOrder, PowerVerb, ScanOrder, ScanQuery, VmQuery } from './operations.ts';
+import type {
+  FindingQuery,
+  Operations,
+  PatchOrder,
+  PowerVerb,
+  ScanOrder,
+  ScanQuery,
+  VmQuery,
+} from './operations.ts';
 import { Reads } from './reads.ts';
 import type { ScanJobs } from './scan-jobs.ts';
 import type { Triggers } from './triggers.ts';
@@ -134,7 +142,7 @@ export class DaemonOperations implements Operations {
     else yield { type: 'ended', scan: await this.scan(id) };
   }
 
-  findings(query: VmQuery): Promise<Page<FindingRecord>> {
+  findings(query: FindingQuery): Promise<Page<FindingRecord>> {
     return this.reads.findings(query);
   }
 

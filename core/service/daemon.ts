@@ -42,6 +42,8 @@ export interface DaemonStart {
   /** Called when other settings hold. */
   readonly onReload?: (settings: Settings) => void;
   readonly clock?: () => number;
+  /** Its abort gives the start up, which then rejects with its reason. Once started, dispose of the daemon instead. */
+  readonly signal?: AbortSignal;
 }
 
 export class Daemon implements AsyncDisposable {
@@ -65,6 +67,7 @@ export class Daemon implements AsyncDisposable {
     const feed = new EventFeed(start.logger);
     let daemon: Daemon | undefined;
     const engine = await start.startEngine(start.settings, {
+      signal: start.signal,
       events: feed,
       room: feed,
       logger: start.logger,

@@ -43,6 +43,11 @@ export interface VmQuery extends PageQuery {
   readonly vm?: string;
 }
 
+export interface FindingQuery extends VmQuery {
+  /** The id of a scan that came to them, and none after it. */
+  readonly scan?: string;
+}
+
 export interface PatchOrder {
   readonly vm: string;
   /** The text of the bundle. */
@@ -75,7 +80,7 @@ export interface Operations {
    */
   followScan(id: string, signal: AbortSignal): AsyncIterable<ScanEvent>;
 
-  findings(query: VmQuery): Promise<Page<FindingRecord>>;
+  findings(query: FindingQuery): Promise<Page<FindingRecord>>;
   actions(query: VmQuery): Promise<Page<ActionRecord>>;
 
   quarantine(query: VmQuery): Promise<Page<VaultRecord>>;

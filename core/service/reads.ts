@@ -5,7 +5,7 @@
 import type { Records } from '../services.ts';
 import type { ActionRecord, FindingRecord, ScanRecord, VaultRecord } from '../store/records.ts';
 import { OperationError } from './error.ts';
-import type { ScanQuery, VmQuery } from './operations.ts';
+import type { FindingQuery, ScanQuery, VmQuery } from './operations.ts';
 import type { Page, ScanView, VmView } from './views.ts';
 import { scanView } from './vm-views.ts';
 
@@ -57,8 +57,9 @@ export class Reads {
     return this.viewOf(record);
   }
 
-  async findings({ vm, ...query }: VmQuery): Promise<Page<FindingRecord>> {
-    return this.parts.records.findings.page(await this.filterOf(vm), query);
+  async findings({ vm, scan, ...query }: FindingQuery): Promise<Page<FindingRecord>> {
+    const filter = { ...(await this.filterOf(vm)), ...(scan !== undefined && { scan }) };
+    return this.parts.records.findings.page(filter, query);
   }
 
   async actions({ vm, ...query }: VmQuery): Promise<Page<ActionRecord>> {

@@ -5,13 +5,13 @@ import {
   FileState,
   INSTRUCTION_NAMES,
   LoginRequest,
-  Outcome,
   sha256,
   TARGETS,
   wireBytes,
 } from '../../protocol/index.ts';
 import { STAGES, UNSCANNED_REASONS } from '../api/index.ts';
 import type { ScanProgress, ScanReport } from '../scan/report.ts';
+import { OutcomeColumn } from '../store/action-journal.ts';
 import type { PackVersion } from '../store/packs.ts';
 import {
   type ActionRecord,
@@ -68,6 +68,8 @@ const FindingSubjectView = z.discriminatedUnion('kind', [
     uid: z.int(),
     name: wireBytes,
     executable: wireBytes,
+    namespace: z.literal('foreign').exactOptional(),
+    container: z.object({ runtime: z.string(), id: z.string() }).exactOptional(),
   }),
 ]);
 
@@ -113,7 +115,7 @@ export const ActionView: z.ZodType<ActionRecord> = z
     expires: time,
     instruction: InstructionView,
     intentAt: time,
-    outcome: Outcome.exactOptional(),
+    outcome: OutcomeColumn.exactOptional(),
     outcomeAt: time.exactOptional(),
   })
   .register(VIEWS, { id: 'ActionView' });

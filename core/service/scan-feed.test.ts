@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { progress } from '../../test/records.ts';
-import { ScanFeed } from './scan-feed.ts';
+import { FEED_LIMITS, ScanFeed } from './scan-feed.ts';
 import { NOON } from './testing/operations.ts';
 import type { ScanEvent } from './views.ts';
 
@@ -43,7 +43,7 @@ describe('a feed', () => {
   });
 
   it('tells of one that has ended what is kept and the end, and takes nothing after it', async () => {
-    const feed = new ScanFeed({ kept: 2, waiting: 10 });
+    const feed = new ScanFeed({ ...FEED_LIMITS, kept: 2, waiting: 10 });
     for (const name of ['a', 'b', 'c', 'd', 'e']) feed.publish(found(name));
     feed.publish(ended);
     feed.publish(found('f'));
@@ -51,13 +51,26 @@ describe('a feed', () => {
   });
 
   it('lets go whom it overruns', async () => {
-    const feed = new ScanFeed({ kept: 2, waiting: 10 });
+    const feed = new ScanFeed({ ...FEED_LIMITS, kept: 2, waiting: 10 });
     const follower = feed.follow(never());
     feed.publish(found('first'));
     await follower.next();
     for (let times = 0; times < 12; times++) feed.publish(found(String(times)));
     await expect(follower.next()).rejects.toMatchObject({ code: 'slow-reader' });
     expect(feed.size).toBe(0);
+  });
+
+  it('keeps no more than has room, and lets one go for whom too much waits, whether or not it reads', async () => {
+    const feed = new ScanFeed({ ...FEED_LIMITS, keptCharacters: 2_500, waitingCharacters: 5_000 });
+    const stuck = feed.follow(never());
+    const first = stuck.next();
+    feed.publish(found('first'));
+    await first;
+    for (let times = 0; times < 100; times++) feed.publish(found(String(times).padEnd(1_000)));
+    const late = Array.fromAsync(feed.follow(never()));
+    feed.publish(ended);
+    expect(await late).toHaveLength(3);
+    await expect(stuck.next()).rejects.toMatchObject({ code: 'slow-reader' });
   });
 
   it('ends for one whose signal is aborted, before and while it waits', async () => {

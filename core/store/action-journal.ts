@@ -4,12 +4,12 @@
  * transaction.
  */
 import { z } from 'zod';
-import { type Instruction, Outcome, TARGETS } from '../../protocol/index.ts';
+import { type Instruction, Outcome, outcomeCodes, TARGETS } from '../../protocol/index.ts';
 import { StoreError } from '../error.ts';
 import { AuditLog } from './audit.ts';
 import type { Row, StateDatabase } from './database.ts';
 import { type Page, type PageQuery, readPage } from './page.ts';
-import type { ActionRecord } from './records.ts';
+import type { ActionRecord, RecordedOutcome } from './records.ts';
 import { jsonColumn, readRow, timeColumn } from './rows.ts';
 
 const instructionOf = <Name extends Instruction['name']>(name: Name) =>
@@ -23,6 +23,10 @@ const InstructionColumn = z.discriminatedUnion('name', [
   instructionOf('update:file'),
 ]) as unknown as z.ZodType<Instruction>;
 
+export const OutcomeColumn: z.ZodType<RecordedOutcome> = Outcome.extend({
+  code: z.enum([...outcomeCodes, 'unknown']),
+});
+
 const ActionRow = z.object({
   id: z.uuid(),
   vm: z.string(),
@@ -32,7 +36,7 @@ const ActionRow = z.object({
   expires: z.int().min(0),
   instruction: jsonColumn(InstructionColumn),
   intentAt: timeColumn,
-  outcome: jsonColumn(Outcome).exactOptional(),
+  outcome: jsonColumn(OutcomeColumn).exactOptional(),
   outcomeAt: timeColumn.exactOptional(),
 });
 
@@ -71,7 +75,7 @@ export class ActionJournal {
    * Closes an intent; gives the record as it is kept. An intent that is closed already keeps its first outcome,
    * and nothing is written. StoreError `not-found` when there was no intent.
    */
-  outcome(id: string, outcome: Outcome, outcomeAt: number): ActionRecord {
+  outcome(id: string, outcome: RecordedOutcome, outcomeAt: number): ActionRecord {
     const columns = { id, outcome: JSON.stringify(outcome), outcomeAt };
     const closed = this.database.transaction(() => {
       const row = this.database.get(
@@ -87,6 +91,22 @@ export class ActionJournal {
     return read(closed);
   }
 
+  /** Counts one more time that an open intent was sent and no outcome of it could be had; gives how many by now. */
+  tried(id: string): number {
+    const tries = this.database.transaction(() => {
+      const row = this.database.get(
+        'UPDATE actions SET tries = tries + 1 WHERE id = :id AND outcome IS NULL RETURNING tries',
+        { id },
+      );
+      if (!row) throw new StoreError('not-found', `no action with the id ${id} is open`);
+      const { tries } = readRow('actions', z.object({ tries: z.int() }), row);
+      this.audit.append(JSON.stringify(['try', { id, tries }]));
+      return tries;
+    });
+    this.audit.sealHead();
+    return tries;
+  }
+
   get(id: string): ActionRecord {
     const found = this.find(id);
     if (!found) throw new StoreError('not-found', `no action with the id ${id} was ever written down`);
@@ -98,10 +118,24 @@ export class ActionJournal {
     return row && read(row);
   }
 
-  /** Intents without an outcome, oldest first: the guest may or may not have carried them out. */
-  open(vm: string): ActionRecord[] {
+  /** Intents without an outcome, of one guest or of all, oldest first: they may or may not have been carried out. */
+  open(vm?: string): ActionRecord[] {
     return this.database
-      .all('SELECT * FROM actions WHERE vm = :vm AND outcome IS NULL ORDER BY intentAt, id', { vm })
+      .all(
+        `SELECT * FROM actions WHERE (:vm IS NULL OR vm = :vm) AND outcome IS NULL ORDER BY intentAt, id`,
+        { vm: vm ?? null },
+      )
+      .map(read);
+  }
+
+  /** Those that were closed since `time` without it being known what came of them; oldest first. */
+  unknown(time: number): ActionRecord[] {
+    return this.database
+      .all(
+        `SELECT * FROM actions WHERE outcomeAt >= :time AND json_extract(outcome, '$.code') = 'unknown'
+         ORDER BY intentAt, id`,
+        { time },
+      )
       .map(read);
   }
 
@@ -164,13 +198,17 @@ const columnsOf = (intent: Intent) => ({
   intentAt: intent.intentAt,
 });
 
-const AuditEntry = z.tuple([z.enum(['intent', 'outcome', 'enrolment']), z.looseObject({ id: z.string() })]);
+const AuditEntry = z.tuple([
+  z.enum(['intent', 'try', 'outcome', 'enrolment']),
+  z.looseObject({ id: z.string() }),
+]);
 
 function replay(actions: Map<string, Row>, entry: string): void {
   const [kind, columns] = readRow('audit', z.object({ entry: jsonColumn(AuditEntry) }), { entry }).entry;
   // The log is shared: who was let in stands in it too (enrolments.ts).
   if (kind === 'enrolment') return;
-  actions.set(columns.id, { outcome: null, outcomeAt: null, ...actions.get(columns.id), ...columns });
+  const before = actions.get(columns.id) ?? { outcome: null, outcomeAt: null, tries: 0 };
+  actions.set(columns.id, { ...before, ...columns });
 }
 
 const sorted = (row: Row): unknown => Object.entries(row).sort(([a], [b]) => (a < b ? -1 : 1));

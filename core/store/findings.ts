@@ -16,6 +16,8 @@ const SubjectColumn = z.discriminatedUnion('kind', [
     uid: z.int(),
     name: wireBytes,
     executable: wireBytes,
+    namespace: z.literal('foreign').exactOptional(),
+    container: z.object({ runtime: z.string(), id: z.string() }).exactOptional(),
   }),
 ]);
 
@@ -82,6 +84,11 @@ export class FindingStore {
     return read(row);
   }
 
+  /** The same for many, all or none. */
+  upsertAll(records: readonly FindingRecord[]): FindingRecord[] {
+    return this.database.transaction(() => records.map((record) => this.upsert(record)));
+  }
+
   /** Says what was done about a finding, or why nothing was; gives what is kept. StoreError `not-found`. */
   setResponse(id: string, response: FindingRecord['response'], reason?: string): FindingRecord {
     const row = this.database.get(
@@ -92,13 +99,33 @@ export class FindingStore {
     return read(row);
   }
 
+  /** How many a scan came to: a subject that it met twice, or that is gone by now, is one. */
+  countOf(scan: string): { readonly malicious: number; readonly suspicious: number } {
+    const rows = this.database.all(
+      'SELECT judgement, count(*) AS findings FROM findings WHERE scan = :scan GROUP BY judgement',
+      { scan },
+    );
+    const of = (judgement: string) => Number(rows.find((row) => row.judgement === judgement)?.findings ?? 0);
+    return { malicious: of('malicious'), suspicious: of('suspicious') };
+  }
+
+  /** Whether malware of this scan still runs: it was found in a process that was not stopped. */
+  hasRunning(scan: string): boolean {
+    const row = this.database.get(
+      `SELECT 1 FROM findings WHERE scan = :scan AND judgement = 'malicious'
+         AND response IN ('reported', 'failed', 'unknown') AND subject ->> '$.kind' = 'process' LIMIT 1`,
+      { scan },
+    );
+    return row !== undefined;
+  }
+
   find(id: string): FindingRecord | undefined {
     const row = this.database.get('SELECT * FROM findings WHERE id = :id', { id });
     return row && read(row);
   }
 
   /** Last seen first. */
-  page(filter: { readonly vm?: string }, query: PageQuery): Page<FindingRecord> {
+  page(filter: FindingFilter, query: PageQuery): Page<FindingRecord> {
     return readPage(this.database, { table: 'findings', time: 'lastSeen', read }, { ...filter }, query);
   }
 

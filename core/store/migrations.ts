@@ -191,4 +191,8 @@ export const MIGRATIONS: readonly string[] = [
   ) STRICT;
   CREATE INDEX pendingGuestsByTime ON pendingGuests (lastSeen);
   `,
+  `
+  -- How often an open action was sent and its outcome could not be had.
+  ALTER TABLE actions ADD COLUMN tries INTEGER NOT NULL DEFAULT 0;
+  `,
 ];

@@ -5,6 +5,7 @@ import type {
   Instruction,
   LoginRequest,
   Outcome,
+  OutcomeCode,
   WireBytes,
 } from '../../protocol/index.ts';
 import type { Detection, Judgement, Mode } from '../api/index.ts';
@@ -109,11 +110,19 @@ export type FindingSubject =
       readonly start: string;
       readonly uid: number;
       readonly name: WireBytes;
+      /** As it is shown to the process where the namespace is foreign. */
       readonly executable: WireBytes;
+      /** It sees other mounts than the guest does. */
+      readonly namespace?: 'foreign';
+      /** The container that it is in, where one is known. */
+      readonly container?: { readonly runtime: string; readonly id: string };
     };
 
-/** `reported`: nothing was done, for `reason`. Others: what was done, by the actions that name this finding. */
-export const RESPONSES = ['reported', 'stopped', 'contained', 'deleted', 'failed'] as const;
+/**
+ * `reported`: nothing was done, for `reason`. `unknown`: the guest has not told what came of it. Others: what was done,
+ * by the actions that name this finding.
+ */
+export const RESPONSES = ['reported', 'stopped', 'contained', 'deleted', 'failed', 'unknown'] as const;
 
 /** One malicious or suspicious subject of one guest. A rescan that meets it again updates it. */
 export interface FindingRecord {
@@ -129,6 +138,9 @@ export interface FindingRecord {
   readonly reason?: string;
 }
 
+/** What became of a command. `unknown`: what the guest answered cannot be read, and it is not asked again. */
+export type RecordedOutcome = Omit<Outcome, 'code'> & { readonly code: OutcomeCode | 'unknown' };
+
 /** One command: its intent, written before the guest heard of it, and what became of it. */
 export interface ActionRecord {
   /** The command id. */
@@ -140,7 +152,7 @@ export interface ActionRecord {
   readonly expires: number;
   readonly instruction: Instruction;
   readonly intentAt: number;
-  readonly outcome?: Outcome;
+  readonly outcome?: RecordedOutcome;
   readonly outcomeAt?: number;
 }
 

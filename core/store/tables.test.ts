@@ -208,6 +208,36 @@ describe('FindingStore', () => {
     expect(ids({ scan: 's2' })).toEqual(['f3']);
   });
 
+  test('counts what a scan came to, and pages it', () => {
+    const findings = new FindingStore(database);
+    expect(findings.countOf('s1')).toEqual({ malicious: 0, suspicious: 0 });
+    for (const id of ['f1', 'f2', 'f3']) findings.upsert({ ...finding, id });
+    findings.upsert({ ...finding, id: 'f3' });
+    findings.upsert({ ...finding, id: 'f4', judgement: 'suspicious' });
+    findings.upsert({ ...finding, id: 'f5', scan: 's2' });
+    expect(findings.countOf(finding.scan)).toEqual({ malicious: 3, suspicious: 1 });
+    const page = findings.page({ scan: finding.scan }, { limit: 3 });
+    expect(page.items).toHaveLength(3);
+    const rest = findings.page({ scan: finding.scan }, { limit: 3, before: page.next ?? '' });
+    expect(rest.items).toHaveLength(1);
+  });
+
+  test('knows whether malware of a scan still runs', () => {
+    const findings = new FindingStore(database);
+    const subject = { kind: 'process', pid: 7, start: '1', uid: 0, name: 'x', executable: '/tmp/x' } as const;
+    const runs = (changes: Partial<FindingRecord>) => {
+      findings.upsert({ ...finding, subject, ...changes });
+      return findings.hasRunning(finding.scan);
+    };
+    findings.upsert(finding);
+    expect(findings.hasRunning(finding.scan)).toBe(false);
+    expect(runs({ response: 'stopped' })).toBe(false);
+    expect(runs({ judgement: 'suspicious' })).toBe(false);
+    expect(runs({ response: 'failed' })).toBe(true);
+    expect(runs({ response: 'reported' })).toBe(true);
+    expect(findings.hasRunning('another')).toBe(false);
+  });
+
   test('takes a response', () => {
     const findings = new FindingStore(database);
     findings.upsert(finding);

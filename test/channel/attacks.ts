@@ -136,3 +136,25 @@ export const CONTENT_ATTACKS: Readonly<Record<string, Attack>> = {
     encodeRecordHeader(RECORD.open, 0, 0xffff_ffff),
   ),
 };
+
+const executable = { path: '/bin/x', dev: '1', ino: '2', deleted: false, inMemory: false, placed: true };
+const told = { type: 'process', pid: 7, parent: 1, start: '5', uid: 0, name: 'x', executable };
+const process = (more: object) => encodeLine({ ...told, commandLine: ['x'], ...more });
+const WORD = 'w'.repeat(16_000);
+
+/** The same in the list of its processes. */
+export const PROCESS_ATTACKS: Readonly<Record<string, Attack>> = {
+  'lists processes with 900 KB of arguments each': endless(
+    ROUTES.processes,
+    process({ commandLine: Array(56).fill(WORD) }),
+  ),
+  'lists processes with 900 KB of what no host knows': endless(
+    ROUTES.processes,
+    process({ unknown: 'u'.repeat(900_000) }),
+  ),
+  'lists processes with as many arguments as one may have': endless(
+    ROUTES.processes,
+    process({ commandLine: Array(1024).fill('0123456789abcde') }),
+  ),
+  'lists processes without end': endless(ROUTES.processes, many(process({}))),
+};

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import type { ServerHttp2Stream } from 'node:http2';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { encodeLine, ROUTES } from '../../protocol/index.ts';
-import { type Attack, CONTENT_ATTACKS, FRAME_ATTACKS, LIST_ATTACKS } from './attacks.ts';
+import { type Attack, CONTENT_ATTACKS, FRAME_ATTACKS, LIST_ATTACKS, PROCESS_ATTACKS } from './attacks.ts';
 import type { FloodOrder, FloodReport } from './flood.child.ts';
 import { HEARTBEAT, loginLine, ScriptedAgent } from './scripted-agent.ts';
 import { agentIdentity, codeOf, freshPath, keysOf, logInTo, QUICK } from './setting.ts';
@@ -58,6 +58,16 @@ describe('a hostile agent beside a healthy one', () => {
     expect(request).toBe(ENDS_REQUEST_FIRST.includes(name) ? 'refused' : 'protocol-violation');
     expect(rounds).toBeGreaterThan(0);
     expect(growth).toBeLessThanOrEqual(16 * MiB);
+  });
+
+  it.each(Object.entries(PROCESS_ATTACKS))('%s', async (_, attack) => {
+    const { request, session, growth, held, rounds, unscanned } = await suffer(attack, 'processes');
+    expect([request, session]).toEqual(['no error', 'undefined']);
+    expect(unscanned.at(-1)).toMatchObject({ path: 'all other processes', reason: 'engine-limit' });
+    expect(rounds).toBeGreaterThan(0);
+    expect(held).toBeLessThanOrEqual(16 * MiB);
+    // V8 gives pages back when it likes: what a batch takes comes and goes.
+    expect(growth).toBeLessThanOrEqual(96 * MiB);
   });
 });
 

@@ -10,6 +10,7 @@ import {
   encodeRecord,
   RECORD,
   ROUTES,
+  type SealedInstruction,
 } from '../../protocol/index.ts';
 import {
   bodyOf,
@@ -68,17 +69,7 @@ describe('a listing', () => {
     ['with a path that is not absolute', [{ type: 'directory', path: 'd', dev: '1', files: [] }, END]],
     ['with a path that climbs', [{ type: 'directory', path: '/a/../b', dev: '1', files: [] }, END]],
     ['with NUL in a path', [{ type: 'directory', path: '/a\0', dev: '1', files: [] }, END]],
-    ['with a slash in a name', [directory(entry('a/b', 1)), END]],
-    ['with a name that climbs', [directory(entry('..', 1)), END]],
-    ['with an empty name', [directory(entry('', 1)), END]],
-    ['with a lone surrogate', [directory(entry('\ud800', 1)), END]],
-    ['with a negative size', [directory(entry('a', -1)), END]],
-    ['with a size past 2^53', [directory(entry('a', 2 ** 60)), END]],
     ['with too many files in a line', [directory(...Array.from({ length: 513 }, () => entry('a', 1))), END]],
-    ['with a link without a name', [withLinks(['', '/x']), END]],
-    ['with a link that climbs', [withLinks(['..', '/x']), END]],
-    ['with a link that says nothing', [withLinks(['l', '']), END]],
-    ['with a link that says more than a path', [withLinks(['l', `/${'x'.repeat(4096)}`]), END]],
     ['with too many links in a line', [withLinks(...Array.from({ length: 513 }, () => ['l', '/x'])), END]],
     ['with more links than entries', [...Array.from({ length: 100 }, () => withLinks(...LINKS)), END]],
     ['that goes on after its end', [END, directory()]],
@@ -99,6 +90,28 @@ describe('a listing', () => {
     ['with a line over the limit', `"${'a'.repeat(2 ** 20)}"\n`],
   ])('%s breaks the protocol', async (_name, bytes) => {
     expect(await outcomeOf(ROUTES.files, body(bytes), listFiles)).toEqual(VIOLATION);
+  });
+
+  it.each<[string, unknown]>([
+    ['without a name', ['', '/x']],
+    ['that climbs', ['..', '/x']],
+    ['that says nothing', ['bad', '']],
+    ['that says more than a path', ['bad', `/${'x'.repeat(4096)}`]],
+    ['that is no text', ['bad', '\ud800']],
+    ['that is none', 7],
+  ])('with a link %s loses that link alone, and is trusted as it was', async (_name, link) => {
+    let lines: readonly unknown[] = [];
+    const ask = async (session: GuestSession) => {
+      lines = await Array.fromAsync(session.listFiles(INVENTORY));
+    };
+    const told = { ...withLinks(['good', '/x'], link), files: [entry('a', 1)] };
+    const handler: Handler = (stream) => sendLines(stream, [told, END]);
+    expect(await outcomeOf(ROUTES.files, handler, ask)).toEqual({ request: 'no error', stillWorks: true });
+    expect(lines).toMatchObject([
+      { ...told, links: [['good', '/x']], misfits: 1 },
+      { type: 'fault', path: '/d' },
+      END,
+    ]);
   });
 
   it('without its end is a lost session', async () => {
@@ -220,7 +233,6 @@ describe('content', () => {
     ['with a payload in END', [open(0, 1), encodeRecord(RECORD.end, 0, Buffer.from('x')), second]],
     ['with an unknown kind', [Buffer.concat([Buffer.from([9]), Buffer.alloc(8)])]],
     ['with an unknown reason', [fail(0, 'mood'), second]],
-    ['with malformed facts', [encodeRecord(RECORD.open, 0, Buffer.from('{}')), end(0), second]],
     ['cut within a record', [first, second.subarray(0, -3)]],
   ])('%s breaks the protocol', async (_name, records) => {
     expect(await outcomeOf(ROUTES.content, body(Buffer.concat(records)), readContent)).toEqual(VIOLATION);
@@ -252,7 +264,6 @@ describe('digests that a guest claims', () => {
     ['of a file too few', [digest(0), end]],
     ['of a file too many', [digest(0), digest(1), digest(2), end]],
     ['that are none', [{ ...digest(0), sha256: 'abc' }, digest(1), end]],
-    ['without facts', [{ ...digest(0), facts: {} }, digest(1), end]],
   ])('%s break the protocol', async (_name, lines) => {
     expect(await outcomeOf(ROUTES.digests, (stream) => sendLines(stream, lines), claim)).toEqual(VIOLATION);
   });
@@ -287,6 +298,54 @@ describe('a command', () => {
 
   it('answered with nothing breaks the protocol', async () => {
     expect(await outcomeOf(ROUTES.openc2, body(''), query)).toEqual(VIOLATION);
+  });
+
+  const sealed: SealedInstruction = {
+    ...{ id: randomUUID(), epoch: 1, expires: 1 },
+    instruction: {
+      name: 'contain:file',
+      target: { path: '/x', dev: '1', ino: '2', sha256: '0'.repeat(64) },
+    },
+  };
+  const STATE = { mode: 0o644, uid: 0, gid: 0, atime: '1.000000000', mtime: '1.000000000', xattrs: [] };
+  const told = (status: number, results: unknown): Handler =>
+    answer((id) => ({ headers: { request_id: id }, body: { openc2: { response: { status, results } } } }));
+  const outcome = (value: unknown, status = 200) => told(status, { 'x-lazaret': value });
+
+  it.each<[string, Handler]>([
+    ['done with the status of a failure', outcome({ code: 'done', state: STATE }, 500)],
+    ['failed with the status of success', outcome({ code: 'failed' }, 200)],
+    ['contained without how the file was', outcome({ code: 'done' })],
+    ['with a time that is none', outcome({ code: 'done', state: { ...STATE, atime: '1' } })],
+    ['with a code that does not exist', outcome({ code: 'unknown' })],
+    ['with no outcome', told(200, {})],
+    ['with no results', told(200, null)],
+  ])('%s cannot be read, and the session goes on', async (_name, handler) => {
+    expect(await outcomeOf(ROUTES.openc2, handler, (session) => session.send(sealed))).toEqual({
+      request: 'unreadable-outcome',
+      stillWorks: true,
+    });
+  });
+
+  it('done as it should be is taken, with the widest times', async () => {
+    const state = { ...STATE, atime: '1000000000000.000000000', mtime: '-9223372036854775808.000000000' };
+    const handler = outcome({ code: 'done', state });
+    expect(await outcomeOf(ROUTES.openc2, handler, (session) => session.send(sealed))).toEqual({
+      request: 'no error',
+      stillWorks: true,
+    });
+  });
+
+  it.each<[string, Handler]>([
+    ['by HTTP', body(JSON.stringify({ headers: {}, body: {} }), 500)],
+    ['in no message', answer(() => ({ body: {} }))],
+  ])('failed %s breaks the protocol', async (_name, handler) => {
+    expect(await outcomeOf(ROUTES.openc2, handler, (session) => session.send(sealed))).toEqual(VIOLATION);
+  });
+
+  it('query features with another status than 200 breaks the protocol', async () => {
+    const handler = told(500, FEATURES);
+    expect(await outcomeOf(ROUTES.openc2, handler, query)).toEqual(VIOLATION);
   });
 
   it('that the agent refuses tells its code and shows its text harmlessly', async () => {

@@ -121,10 +121,11 @@ export class TestEngine implements AsyncDisposable {
   }
 }
 
-/** `intent contain:file` or `outcome done`; of actions alone, who was enrolled stands in the same log. */
+/** `intent contain:file`, `try` or `outcome done`; of actions alone, who was enrolled stands in the same log. */
 function said(entry: string): string | [] {
   const [kind, columns] = JSON.parse(entry) as [string, Record<string, string>];
   if (kind === 'enrolment') return [];
+  if (kind === 'try') return 'try';
   if (kind === 'intent') return `intent ${JSON.parse(columns.instruction ?? '').name}`;
   return `outcome ${JSON.parse(columns.outcome ?? '').code}`;
 }

@@ -5,6 +5,7 @@ import type {
   GuestSession,
   KnownLines,
   ListedLine,
+  ListedProcess,
   ReadPieces,
   UntrustedClaim,
 } from '../../core/channel/session.ts';
@@ -50,6 +51,8 @@ export interface Script {
   /** The limit at which the listing ended. */
   readonly limit?: 'entries' | 'depth' | 'time';
   readonly processes?: readonly Extract<ProcessLine, { type: 'process' }>[];
+  /** What is listed in their place, its end included. */
+  readonly processLines?: () => AsyncIterable<ListedProcess> | Iterable<ListedProcess>;
   /** What processes run whose executable has no name, by pid. */
   readonly executables?: Readonly<Record<number, string>>;
   readonly instructions?: readonly InstructionName[];
@@ -74,6 +77,8 @@ export class ScriptedSession implements GuestSession {
   /** How many files each request for digests had. */
   readonly claims: number[] = [];
   readonly commands: SealedInstruction[] = [];
+  /** How often the processes were listed. */
+  processListings = 0;
   private readonly script: Script;
   private readonly features: Features;
 
@@ -154,10 +159,14 @@ export class ScriptedSession implements GuestSession {
     }
   }
 
-  async *listProcesses(): AsyncGenerator<ProcessLine> {
-    const { processes = [] } = this.script;
-    yield* processes;
-    yield { type: 'end', processes: processes.length };
+  async *listProcesses(): AsyncGenerator<ListedProcess> {
+    this.processListings += 1;
+    const { processes = [], processLines } = this.script;
+    if (processLines) yield* processLines();
+    else {
+      yield* processes;
+      yield { type: 'end', processes: processes.length };
+    }
   }
 
   async send(sealed: SealedInstruction): Promise<Outcome> {

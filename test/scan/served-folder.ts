@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
+  chmodSync,
   closeSync,
   existsSync,
   mkdirSync,
@@ -18,6 +19,7 @@ import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { readAttributes, setAttribute } from '../../agent/linux/xattr.ts';
+import { writeProgram } from '../../agent/testing/namespace.ts';
 import type { InstructionName } from '../../protocol/index.ts';
 
 const AGENT = fileURLToPath(new URL('../../agent/main.ts', import.meta.url));
@@ -73,6 +75,13 @@ export class ServedFolder implements AsyncDisposable {
   /** A program that only sleeps, with `tail` behind its end, where nothing reads it. */
   plantProgram(path: string, tail: string): Buffer {
     return this.plant(path, Buffer.concat([readFileSync(SLEEP), Buffer.from(tail)]), 0o755);
+  }
+
+  /** A program that waits, and says when it runs (`RunningProgram`). */
+  plantWaiting(path: string, tail: string): void {
+    this.plant(path, '');
+    writeProgram(this.at(path).toString(), tail);
+    chmodSync(this.at(path), 0o755);
   }
 
   /** Runs a planted program; resolves when it runs. */

@@ -3,7 +3,15 @@
  * service for, once for many requests; what is to be done it hands on. So that many questions take little of a service
  * that is busy scanning, and are answered while it is.
  */
-import type { Operations, PatchOrder, PowerVerb, ScanOrder, ScanQuery, VmQuery } from '../operations.ts';
+import type {
+  FindingQuery,
+  Operations,
+  PatchOrder,
+  PowerVerb,
+  ScanOrder,
+  ScanQuery,
+  VmQuery,
+} from '../operations.ts';
 import type { Reads } from '../reads.ts';
 import type {
   EnrolmentView,
@@ -65,7 +73,7 @@ export class RemoteOperations implements Operations {
     return this.reads.scan(id);
   }
 
-  findings(query: VmQuery) {
+  findings(query: FindingQuery) {
     return this.page('findings', query, () => this.reads.findings(query));
   }
 
@@ -159,8 +167,10 @@ export class RemoteOperations implements Operations {
   }
 
   /** Those who watch ask for the same pages over and over. */
-  private page<T>(of: string, query: ScanQuery | VmQuery, load: () => Promise<T>): Promise<T> {
-    const key = JSON.stringify([of, query.vm, query.limit, query.before, 'state' in query && query.state]);
+  private page<T>(of: string, query: ScanQuery | FindingQuery, load: () => Promise<T>): Promise<T> {
+    const { vm, limit, before } = query;
+    const only = [vm, 'scan' in query && query.scan, 'state' in query && query.state];
+    const key = JSON.stringify([of, limit, before, ...only]);
     let known = this.pages.get(key) as Cached<T> | undefined;
     if (known === undefined) {
       if (this.pages.size >= MOST_PAGES) this.pages.clear();

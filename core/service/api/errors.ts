@@ -87,6 +87,7 @@ export const STATUS: Readonly<Record<Code, number>> = {
   'no-detectors': 409,
   'not-permitted': 409,
   'spool-failed': 500,
+  'too-slow': 502,
   invalid: 422,
   unreadable: 422,
 
@@ -98,6 +99,7 @@ export const STATUS: Readonly<Record<Code, number>> = {
   'identity-mismatch': 409,
   silent: 502,
   'protocol-violation': 502,
+  'unreadable-outcome': 502,
   refused: 409,
   'session-lost': 502,
   cancelled: 409,

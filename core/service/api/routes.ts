@@ -123,7 +123,7 @@ const RECORDS: readonly Route[] = [
   route({
     key: 'GET /v1/findings',
     summary: 'What was found, last seen first.',
-    query: vmPage,
+    query: z.strictObject({ ...vmPage.shape, scan: z.string().max(128).exactOptional() }),
     answer: pageOf(FindingView),
     run: (operations, { query }) => operations.findings(query),
   }),

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { cleanReport, finding, progress, vm as record } from '../../../test/records.ts';
 import type { ActionRecord, FindingRecord, VaultRecord } from '../../store/records.ts';
 import { OperationError } from '../error.ts';
-import type { Operations, PatchOrder, PowerVerb, ScanOrder, ScanQuery, VmQuery } from '../operations.ts';
+import type { FindingQuery, Operations, PatchOrder, PowerVerb, ScanOrder, ScanQuery } from '../operations.ts';
 import { ScanFeed } from '../scan-feed.ts';
 import type {
   EnrolmentView,
@@ -161,7 +161,7 @@ export class MemoryOperations implements Operations {
     this.tell(id, { type: 'ended', scan: ended, ...(ended.state === 'finished' && { report }) });
   }
 
-  async findings({ limit, before }: VmQuery): Promise<Page<FindingRecord>> {
+  async findings({ limit, before }: FindingQuery): Promise<Page<FindingRecord>> {
     this.calls.push(`findings ${limit} ${before ?? '-'}`);
     return before === undefined ? { items: [finding()], next: 'finding-1' } : { items: [] };
   }

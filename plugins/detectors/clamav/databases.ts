@@ -3,6 +3,7 @@
  * database alone, so that other files can come and go without a sign: hence the look at the directory itself.
  */
 import { createHash } from 'node:crypto';
+import type { Stats } from 'node:fs';
 import { open, readdir, stat } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 
@@ -57,13 +58,18 @@ export interface DatabaseState {
   readonly changedMs: number;
 }
 
+interface Database {
+  readonly name: string;
+  readonly facts: Stats;
+}
+
 /** Looks at all databases but `except`. Rejects when the directory cannot be read. */
 export async function databaseState(directory: string, except: string): Promise<DatabaseState> {
   const sum = createHash('sha256');
   let changedMs = (await stat(directory)).ctimeMs;
-  for (const name of await databaseNames(directory)) {
+  for (const { name, facts } of await databases(directory)) {
     if (name === except) continue;
-    const { size, mtimeMs, ctimeMs, ino } = await stat(join(directory, name));
+    const { size, mtimeMs, ctimeMs, ino } = facts;
     sum.update(`${name}\0${size}\0${mtimeMs}\0${ctimeMs}\0${ino}\0`);
     changedMs = Math.max(changedMs, ctimeMs);
   }
@@ -73,7 +79,7 @@ export async function databaseState(directory: string, except: string): Promise<
 /** Signatures in the directory's files: what signed databases say of themselves, and the lines of others. */
 export async function countSignatures(directory: string): Promise<number> {
   let count = 0;
-  for (const name of await databaseNames(directory)) {
+  for (const { name } of await databases(directory)) {
     const extension = extname(name).toLowerCase();
     if (SIGNED.includes(extension)) count += await countSigned(join(directory, name));
     else if (DETECTING.has(extension)) count += await countLines(join(directory, name), extension);
@@ -81,9 +87,17 @@ export async function countSignatures(directory: string): Promise<number> {
   return count;
 }
 
-async function databaseNames(directory: string): Promise<string[]> {
-  const names = await readdir(directory);
-  return names.filter((name) => ALL.has(extname(name).toLowerCase())).sort();
+/** A link that leads nowhere and a FIFO hold no signatures; the latter would be waited for. */
+async function databases(directory: string): Promise<Database[]> {
+  const names = (await readdir(directory)).filter((name) => ALL.has(extname(name).toLowerCase()));
+  const found: Database[] = [];
+  for (const name of names.sort()) {
+    const facts = await stat(join(directory, name)).catch((cause: NodeJS.ErrnoException) => {
+      if (cause.code !== 'ENOENT' && cause.code !== 'ELOOP') throw cause;
+    });
+    if (facts?.isFile()) found.push({ name, facts });
+  }
+  return found;
 }
 
 /** `ClamAV-VDB:DATE:VERSION:COUNT:…` stands at the beginning. */

@@ -8,8 +8,7 @@
  * README.md says what each type looks at. Whoever reads it must be able to trust that a pattern is not one for
  * everything: what is found may be deleted.
  */
-import { readFile, stat } from 'node:fs/promises';
-import { PluginError, type SignatureProblem } from 'lazaret/plugin';
+import { PluginError, readRegularFile, type SignatureProblem } from 'lazaret/plugin';
 import { z } from 'zod';
 
 const LARGEST_FILE = 64 * 1024 * 1024;
@@ -90,8 +89,8 @@ async function readEntries(path: string): Promise<readonly unknown[]> {
   const refused = (why: string, cause?: unknown): PluginError =>
     new PluginError('bad-signatures', `${path} ${why}`, { cause });
   try {
-    if ((await stat(path)).size > LARGEST_FILE) throw refused(`is larger than 64 MiB: split it`);
-    const checked = file.safeParse(JSON.parse(await readFile(path, 'utf8')));
+    const text = (await readRegularFile(path, LARGEST_FILE, 'indicators')).toString('utf8');
+    const checked = file.safeParse(JSON.parse(text));
     if (checked.success) return checked.data.indicators;
     throw refused(`is no file of indicators of format 1: ${shown(checked.error)}`);
   } catch (cause) {

@@ -11,7 +11,8 @@ export interface Report {
   readonly isCut: boolean;
 }
 
-const MOST_STARTS = 10_000;
+/** More than any file of a system has; what is told of all files of a batch is held at once. */
+const MOST_STARTS = 500;
 const MOST_DETECTIONS = 50;
 /** Bytes, of which each may take four characters when it is shown. */
 const LONGEST_DESCRIPTION = 240;

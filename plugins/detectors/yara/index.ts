@@ -15,14 +15,14 @@ export default definePlugin({
   options,
   requires: ['query:files', 'query:content'],
   signatures: ['yara'],
-  async setup({ options, logger, signatures, cache }) {
+  async setup({ options, logger, signatures, cache, signal }) {
     if (options.rules.length + signatures.length === 0) {
       throw new PluginError(
         'bad-signatures',
         'there are no rules: name some in plugins.yara.rules, or install a pack',
       );
     }
-    const rules = await readRuleFiles(options.rules, signatures);
+    const rules = await readRuleFiles(options.rules, signatures, signal);
     const engines = await findEngines(options.memoryMegabytes * MEGABYTE, cache);
     const { processes, maxMatches } = options;
     const settings = { deadlineMs: options.deadlineSeconds * 1000, processes, maxMatches };

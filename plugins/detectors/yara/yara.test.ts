@@ -1,5 +1,5 @@
 import { readdirSync } from 'node:fs';
-import { mkdtemp, rm, truncate, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { confinement, type Detection, type Detector, PluginError } from 'lazaret/plugin';
@@ -323,5 +323,27 @@ describe('the rules that are named', () => {
       { file: path.join(folder, 'b.yara'), message: expect.stringContaining('UTF-8') },
     ]);
     await rm(folder, { recursive: true });
+  });
+
+  it('are scanned with although links among them are broken or go round, which is told', async () => {
+    const folder = await mkdtemp(path.join(tmpdir(), 'lazaret-yara-'));
+    await writeFile(path.join(folder, 'a.yar'), 'rule a { condition: true }');
+    await symlink('nowhere', path.join(folder, 'b.yar'));
+    await symlink('.', path.join(folder, 'self'));
+    const { files, problems } = await readRuleFiles([folder, path.join(folder, 'self')]);
+    expect(files.map(({ name }) => name)).toEqual(['a.yar']);
+    expect(problems.map(({ file }) => path.basename(file))).toEqual(
+      expect.arrayContaining(['b.yar', 'self']),
+    );
+    await rm(folder, { recursive: true });
+  });
+
+  it('are not waited for where one is a device or a FIFO', async () => {
+    await expect(readRuleFiles(['/dev/zero'])).rejects.toMatchObject({ code: 'bad-signatures' });
+  });
+
+  it('are given up when the host shuts down', async () => {
+    const reason = new Error('interrupted');
+    await expect(readRuleFiles([fixture('rules')], [], AbortSignal.abort(reason))).rejects.toBe(reason);
   });
 });

@@ -357,8 +357,8 @@ describe('what is told', () => {
   it('is bounded, and says when it is cut', () => {
     const many = (count: number) =>
       told('/etc/cron.d/x', Array.from({ length: count }, (_, at) => `@daily root /tmp/${at}\n`).join(''));
-    expect(many(11_000)).toMatchObject({ isCut: true });
-    expect(many(11_000).starts).toHaveLength(10_000);
+    expect(many(600)).toMatchObject({ isCut: true });
+    expect(many(600).starts).toHaveLength(500);
     expect(many(100).detections).toHaveLength(50);
     expect(many(100).isCut).toBe(false);
   });
