@@ -10,7 +10,7 @@ import {
 } from '../../protocol/index.ts';
 import { messageOf } from '../error.ts';
 import { errnoOf } from '../linux/error.ts';
-import type { Root } from '../linux/root.ts';
+import type { OpenedFile, Root } from '../linux/root.ts';
 import type { Exchange } from '../session/exchange.ts';
 import type { Pace } from '../session/pace.ts';
 import { Turns } from '../session/turns.ts';
@@ -30,7 +30,7 @@ export async function sendPieces(exchange: Exchange, root: Root, pace: Pace): Pr
   exchange.begin('application/x-ndjson');
   const turns = new Turns();
   for (const [index, { pieces }] of request.files.entries()) {
-    const read = lineOf(index, paths[index] as GuestPath, pieces, root);
+    const read = pieceLine(index, pieces, () => openWanted(paths[index] as GuestPath, root, ANY_SIZE));
     await exchange.write(encodeLine(read.line));
     await turns.next(exchange.signal);
     const pause = pace.next(exchange.signal, read.bytes);
@@ -39,21 +39,19 @@ export async function sendPieces(exchange: Exchange, root: Root, pace: Pace): Pr
   exchange.end(encodeLine({ type: 'end' } satisfies PieceLine));
 }
 
-function lineOf(
+/** The line of one file, which `open` opens, and how much of it was read. */
+function pieceLine(
   index: number,
-  path: GuestPath,
   pieces: Wanted['pieces'],
-  root: Root,
+  open: () => OpenedFile,
 ): { readonly line: PieceLine; readonly bytes: number } {
   try {
-    const { descriptor } = openWanted(path, root, ANY_SIZE);
+    const { descriptor } = open();
     try {
       const read = pieces.map(([offset, bytes]) => readPiece(descriptor, offset, bytes));
       const data = read.map((piece) => piece.toString('base64'));
-      return {
-        line: { type: 'pieces', index, data },
-        bytes: read.reduce((sum, { length }) => sum + length, 0),
-      };
+      const bytes = read.reduce((sum, { length }) => sum + length, 0);
+      return { line: { type: 'pieces', index, data }, bytes };
     } finally {
       closeSync(descriptor);
     }

@@ -68,13 +68,14 @@ describe('libraries of protected programs', () => {
     guest.file('/etc/ld.so.conf', 'include /etc/ld.so.conf.d/*.conf\n');
     guest.file('/etc/ld.so.conf.d/vendor.conf', '# of a vendor\n/opt/vendor/lib # here\nrelative\n');
     guest.program('/usr/bin/login', {
-      needs: ['libset.so', 'libfast.so', 'libown.so', '/opt/direct/libdirect.so'],
+      needs: ['libset.so', 'libfast.so', 'libown.so', '/opt/direct/libdirect.so', 'liblate.so'],
       rpath: '/opt/rpath:',
       runpath: '$ORIGIN/../own/$LIB',
     });
     guest.library('/opt/vendor/lib/libset.so');
     guest.library(`${MULTIARCH}/glibc-hwcaps/x86-64-v3/libfast.so`);
-    guest.library('/usr/own/lib64/libown.so', { needs: ['libfar.so'] });
+    guest.library('/usr/own/lib64/libown.so', { needs: ['libfar.so'], runpath: '/opt/late' });
+    guest.library('/opt/late/liblate.so');
     guest.library('/opt/direct/libdirect.so');
     guest.library('/opt/rpath/libfar.so');
     guest.library('/opt/elsewhere/libset.so');
@@ -85,6 +86,7 @@ describe('libraries of protected programs', () => {
       '/usr/own/lib64/libown.so',
       '/opt/direct/libdirect.so',
       '/opt/rpath/libfar.so',
+      '/opt/late/liblate.so',
     ]) {
       expect(guest.reason(path), path).toContain('needs');
     }
