@@ -15,6 +15,7 @@ import { benchHashset } from './hashset.ts';
 import { benchMillion } from './million.ts';
 import { benchClamav, benchYara } from './scans.ts';
 import { benchService } from './service.ts';
+import { benchSurvey } from './survey.ts';
 import { line } from './table.ts';
 import { sample, type Tree } from './trees.ts';
 import { benchWasm } from './wasm.ts';
@@ -32,6 +33,7 @@ const PARTS: Readonly<Record<string, Part>> = {
   million: benchMillion,
   hashset: benchHashset,
   service: benchService,
+  survey: benchSurvey,
 };
 const OWN_RULES = fileURLToPath(new URL('../../demo/rules', import.meta.url));
 

@@ -23,6 +23,13 @@ export const LIMITS = {
   walks: 4,
   /** Files in one content request. */
   contentFiles: 1024,
+  /** One piece of a file, and where it may begin. */
+  pieceBytes: 64 * KiB,
+  pieceOffset: 2 ** 52,
+  /** Pieces of one file, whose answer is one message; and all of one request, whose answer fits into a stream's window. */
+  piecesOfFile: 1024,
+  piecesOfFileBytes: 512 * KiB,
+  piecesBytes: 4 * MiB,
   /** Payload of one content record. */
   recordBytes: 256 * KiB,
   /** Content staged in the guest for restore:file and update:file. */

@@ -11,11 +11,13 @@
  *   POST /lazaret/v1/content    ContentRequest → records (`records.ts`)
  *   POST /lazaret/v1/digests    ContentRequest → NDJSON of DigestLine
  *   POST /lazaret/v1/processes  ProcessRequest, or empty → a page, or all: NDJSON of ProcessLine
+ *   POST /lazaret/v1/pieces     PieceRequest → NDJSON of PieceLine
  *   PUT  /lazaret/v1/staged/ID  content for restore:file or update:file, ID its SHA-256 → 204
  *
  * A refused request is answered with its HTTP status and a Refusal.
  */
 import { z } from 'zod';
+import { ProtocolError } from './error.ts';
 import { INSTRUCTION_NAMES } from './instructions.ts';
 import { LIMITS } from './limits.ts';
 import { fileSize, fileTime, uint32, uint64 } from './numbers.ts';
@@ -31,6 +33,7 @@ export const ROUTES = {
   walk: '/lazaret/v1/files/',
   content: '/lazaret/v1/content',
   digests: '/lazaret/v1/digests',
+  pieces: '/lazaret/v1/pieces',
   processes: '/lazaret/v1/processes',
   staged: '/lazaret/v1/staged/',
 } as const;
@@ -163,6 +166,11 @@ export const InventoryRequest = z.object({
   maxSeconds: uint32,
   /** Links on the way to a root are followed, and a line says so. Below a root none ever is. */
   followRoots: z.boolean().optional(),
+  /**
+   * For learning which files the guest rests on: every directory has a line, with who may change it and with its
+   * symbolic links; of one that others than root may change, nothing is listed. Root is who owns the guest's `/`.
+   */
+  survey: z.boolean().optional(),
 });
 export type InventoryRequest = z.output<typeof InventoryRequest>;
 
@@ -184,6 +192,14 @@ export const FileEntry = z.tuple([
 ]);
 export type FileEntry = z.output<typeof FileEntry>;
 
+/** [name, target] of a symbolic link. */
+export const LinkEntry = z.tuple([wireBytes, wireBytes]);
+export type LinkEntry = z.output<typeof LinkEntry>;
+
+/** [mode, uid, gid] of a directory. */
+export const DirectoryAccess = z.tuple([uint32, uint32, uint32]);
+export type DirectoryAccess = z.output<typeof DirectoryAccess>;
+
 export const inventoryFaults = ['unreadable', 'vanished', 'bad-name'] as const;
 export const inventoryLimits = ['entries', 'depth', 'time'] as const;
 
@@ -194,6 +210,9 @@ export const InventoryLine = z.discriminatedUnion('type', [
     path: wireBytes,
     dev: uint64,
     files: z.array(FileEntry).max(LIMITS.inventoryLineEntries),
+    /** Both in a survey alone. */
+    access: DirectoryAccess.optional(),
+    links: z.array(LinkEntry).max(LIMITS.inventoryLineEntries).optional(),
   }),
   /** With `followRoots`: that a root leads elsewhere by links, where the listing of it goes on. */
   z.object({ type: z.literal('root'), path: wireBytes, target: wireBytes }),
@@ -275,6 +294,47 @@ export const DigestLine = z.discriminatedUnion('type', [
 ]);
 export type DigestLine = z.output<typeof DigestLine>;
 export type SentDigestLine = z.input<typeof DigestLine>;
+
+/** Some bytes of files in place of all their content: the headers of programs. */
+export const PieceRequest = z.object({
+  files: z
+    .array(
+      z.object({
+        path: wireBytes,
+        /** [offset, bytes] of each piece; what lies past the end of the file is left out. */
+        pieces: z
+          .array(z.tuple([z.int().min(0).max(LIMITS.pieceOffset), z.int().min(1).max(LIMITS.pieceBytes)]))
+          .min(1)
+          .max(LIMITS.piecesOfFile),
+      }),
+    )
+    .min(1)
+    .max(LIMITS.contentFiles),
+});
+export type PieceRequest = z.output<typeof PieceRequest>;
+
+export const PieceLine = z.discriminatedUnion('type', [
+  z.object({
+    type: z.literal('pieces'),
+    index: uint32,
+    /** In the order of the request, each in base64. */
+    data: z.array(z.base64().max(Math.ceil(LIMITS.pieceBytes / 3) * 4)).max(LIMITS.piecesOfFile),
+  }),
+  z.object({ type: z.literal('failure'), index: uint32, failure: ContentFailure }),
+  z.object({ type: z.literal('end') }),
+]);
+export type PieceLine = z.output<typeof PieceLine>;
+
+/** Throws ProtocolError `message-too-large` when the answer would not fit. */
+export function requirePiecesFit({ files }: PieceRequest): void {
+  const sums = files.map(({ pieces }) => pieces.reduce((sum, [, bytes]) => sum + bytes, 0));
+  const all = sums.reduce((sum, bytes) => sum + bytes, 0);
+  if (all <= LIMITS.piecesBytes && sums.every((sum) => sum <= LIMITS.piecesOfFileBytes)) return;
+  throw new ProtocolError(
+    'message-too-large',
+    `a request asks for more than ${LIMITS.piecesOfFileBytes} bytes of a file or ${LIMITS.piecesBytes} in all`,
+  );
+}
 
 // ---- processes
 

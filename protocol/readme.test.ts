@@ -11,6 +11,8 @@ import {
   InventoryLine,
   InventoryRequest,
   LoginAnswer,
+  PieceLine,
+  PieceRequest,
   ProcessLine,
   ProcessRequest,
   Refusal,
@@ -20,7 +22,7 @@ import { decodeCommand, FeaturesResponse, OutcomeResponse } from './openc2.ts';
 const README = readFileSync(new URL('./README.md', import.meta.url), 'utf8');
 const SCHEMAS: z.ZodType[] = [
   ...[AgentLine, LoginAnswer, Refusal, Grant, InventoryRequest, InventoryLine, ContentRequest, ProcessLine],
-  ...[ProcessRequest, DigestLine, FeaturesResponse, OutcomeResponse],
+  ...[ProcessRequest, DigestLine, PieceRequest, PieceLine, FeaturesResponse, OutcomeResponse],
 ];
 
 /** A block is one message or a message a line. */

@@ -80,6 +80,7 @@ export class MemoryGuest {
       listFiles: unused,
       listProcesses: unused,
       claimDigests: unused,
+      readPieces: unused,
       grant: async () => undefined,
       close: async () => undefined,
       readContent: (request) => this.read(request),

@@ -15,6 +15,7 @@ import { errnoOf } from '../linux/error.ts';
 import type { Root } from '../linux/root.ts';
 import { FileStatus } from '../linux/status.ts';
 import { follow } from './follow.ts';
+import { SurveyLine } from './survey-line.ts';
 
 type Fault = Extract<InventoryLine, { type: 'fault' }>['fault'];
 
@@ -141,25 +142,29 @@ export class Walk {
   }
 
   private *directory(directory: number, { path, depth }: Pending, stack: Pending[]): Generator<string> {
-    const { identity, dev } = FileStatus.ofDescriptor(directory);
+    const status = FileStatus.ofDescriptor(directory);
+    const { identity, dev } = status;
     if (this.isOwn(identity)) return;
     this.directories++;
+    const survey = this.request.survey ? new SurveyLine(status, this.rootOwner()) : undefined;
     const head = `{"type":"directory","path":${JSON.stringify(encodeBytes(path))},"dev":"${dev}","files":[`;
     let listed: string[] = [];
-    for (const entry of readEntries(directory, this.buffer)) {
+    const line = () => `${head}${listed.join(',')}]${survey?.take() ?? ''}}\n`;
+    for (const entry of survey?.isRootsAlone === false ? [] : readEntries(directory, this.buffer)) {
       if (this.isOver()) break;
       this.entries++;
       if (this.excludes.size > 0 && this.isExcluded(join(path, entry.name))) continue;
       const kind = entry.type === ENTRY.unknown ? yield* this.find(directory, path, entry) : entry.type;
       if (kind === ENTRY.directory) yield* this.descend(path, depth, entry.name, stack);
-      if (kind !== ENTRY.regular) continue;
-      const file = yield* this.file(directory, path, entry);
-      if (file !== undefined && listed.push(file) === LIMITS.inventoryLineEntries) {
-        yield `${head}${listed.join(',')}]}\n`;
+      if (kind === ENTRY.link && survey) yield* this.link(directory, path, entry, survey);
+      const file = kind === ENTRY.regular ? yield* this.file(directory, path, entry) : undefined;
+      if (file !== undefined) listed.push(file);
+      if (listed.length === LIMITS.inventoryLineEntries || survey?.isFull) {
+        yield line();
         listed = [];
       }
     }
-    yield listed.length > 0 ? `${head}${listed.join(',')}]}\n` : '';
+    yield listed.length > 0 || survey ? line() : '';
   }
 
   private *descend(path: Buffer, depth: number, name: Buffer, stack: Pending[]): Generator<string> {
@@ -178,11 +183,24 @@ export class Walk {
     try {
       this.status.readAt(directory, entry.terminated);
       if (this.status.isDirectory) return ENTRY.directory;
+      if (this.status.isLink) return ENTRY.link;
       return this.status.isRegular ? ENTRY.regular : -1;
     } catch (error) {
       yield this.fault(join(path, entry.name), error);
       return -1;
     }
+  }
+
+  private *link(directory: number, path: Buffer, entry: DirectoryEntry, survey: SurveyLine) {
+    try {
+      survey.addLink(directory, entry);
+    } catch (error) {
+      yield this.fault(join(path, entry.name), error);
+    }
+  }
+
+  private rootOwner(): number {
+    return FileStatus.ofDescriptor(this.root.descriptor).uid;
   }
 
   /** One FileEntry as JSON. */

@@ -18,6 +18,7 @@ import {
   makeDirectory,
   openBeneath,
   pidfdOpen,
+  readLink,
   removeDirectory,
   renameExchange,
   renameNoReplace,
@@ -97,6 +98,25 @@ describe('names', () => {
     expect(readdirSync(directory.path).sort()).toEqual(['b', 'd', 'e']);
     removeDirectory(fd, bytes('e'));
     expect(codeOf(() => unlink(fd, bytes('e')))).toBe('ENOENT');
+    closeSync(fd);
+  });
+
+  it('of links tell what they say, as bytes and as long as a path can be', () => {
+    using directory = new TempDirectory();
+    const long = `/${'x'.repeat(4094)}`;
+    for (const [name, target] of [
+      ['short', 'usr/lib'],
+      ['long', long],
+      ['odd', Buffer.from([0xff, 0x0a])],
+    ] as const) {
+      symlinkSync(target, join(directory.path, name));
+    }
+    const fd = open(directory.path);
+    const read = (name: string) => Buffer.from(readLink(fd, bytes(`${name}\0`)));
+    expect([read('short').toString(), read('long').toString()]).toEqual(['usr/lib', long]);
+    expect(read('odd')).toEqual(Buffer.from([0xff, 0x0a]));
+    writeFileSync(join(directory.path, 'file'), '');
+    expect([codeOf(() => read('file')), codeOf(() => read('missing'))]).toEqual(['EINVAL', 'ENOENT']);
     closeSync(fd);
   });
 

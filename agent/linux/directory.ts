@@ -8,7 +8,7 @@ const TYPE = 18;
 const NAME = 19;
 
 /** d_type, and what it stands for. */
-export const ENTRY = { unknown: 0, directory: 4, regular: 8 } as const;
+export const ENTRY = { unknown: 0, directory: 4, regular: 8, link: 10 } as const;
 
 export interface DirectoryEntry {
   readonly type: number;

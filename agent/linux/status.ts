@@ -55,12 +55,12 @@ export class FileStatus {
     return this.isKind(constants.S_IFREG);
   }
 
-  get isLink(): boolean {
-    return this.isKind(constants.S_IFLNK);
-  }
-
   get isDirectory(): boolean {
     return this.isKind(constants.S_IFDIR);
+  }
+
+  get isLink(): boolean {
+    return this.isKind(constants.S_IFLNK);
   }
 
   /** As stat(2) gives st_dev (gnu_dev_makedev). */

@@ -28,6 +28,7 @@ import { messageOf, RefusedError } from '../error.ts';
 import { sendContent } from '../handlers/content.ts';
 import { sendDigests } from '../handlers/digests.ts';
 import { Walks } from '../handlers/files.ts';
+import { sendPieces } from '../handlers/pieces.ts';
 import { sendProcesses } from '../handlers/processes.ts';
 import { Staging } from '../handlers/staging.ts';
 import { HostClock } from './clock.ts';
@@ -146,6 +147,10 @@ export class Session {
     if (method === 'POST' && path === ROUTES.digests) {
       this.require(accepted, 'query:content');
       return sendDigests(exchange, this.agent.root, this.pace);
+    }
+    if (method === 'POST' && path === ROUTES.pieces) {
+      this.require(accepted, 'query:content');
+      return sendPieces(exchange, this.agent.root, this.pace);
     }
     if (method === 'POST' && path === ROUTES.processes) {
       this.require(accepted, 'query:processes');

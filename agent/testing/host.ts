@@ -26,6 +26,8 @@ import {
   type loginRefusalCodes,
   type Outcome,
   OutcomeResponse,
+  PieceLine,
+  type PieceRequest,
   ProcessLine,
   parseMessage,
   preamble,
@@ -209,6 +211,11 @@ export class TestHost {
   async digests(files: ContentRequest['files'], maxFileBytes = 2 ** 40): Promise<DigestLine[]> {
     const body = await this.read(ROUTES.digests, { files, maxFileBytes });
     return Array.fromAsync(readLines(body), (line) => parseMessage(DigestLine, line));
+  }
+
+  async pieces(files: PieceRequest['files']): Promise<PieceLine[]> {
+    const body = await this.read(ROUTES.pieces, { files });
+    return Array.fromAsync(readLines(body), (line) => parseMessage(PieceLine, line));
   }
 
   async processes(): Promise<ProcessLine[]> {

@@ -15,6 +15,7 @@ import {
   type LoginRequest,
   OPENC2_CONTENT_TYPE,
   type Outcome,
+  type PieceRequest,
   ProtocolError,
   parseMessage,
   ROUTES,
@@ -28,6 +29,7 @@ import { answerLines } from './lines.ts';
 import type { Link } from './link.ts';
 import { listFiles } from './listing.ts';
 import { readOutcome } from './outcome.ts';
+import { readPieces } from './pieces.ts';
 import { ProcessList } from './process-list.ts';
 import type {
   Admission,
@@ -35,6 +37,7 @@ import type {
   KnownLines,
   ListedLine,
   ListedProcess,
+  ReadPieces,
   UntrustedClaim,
 } from './session.ts';
 
@@ -114,6 +117,10 @@ export class Session implements GuestSession {
       if ('index' in line) yield line;
     }
     if (next !== request.files.length) throw this.link.violated('digests of files are missing');
+  }
+
+  readPieces(request: PieceRequest, signal?: AbortSignal): AsyncGenerator<ReadPieces> {
+    return readPieces(this.link, request, signal);
   }
 
   async *readContent(

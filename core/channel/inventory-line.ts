@@ -6,11 +6,14 @@
 import { z } from 'zod';
 import {
   checkMessage,
+  DirectoryAccess,
+  decodeBytes,
   explain,
   FileEntry,
   GuestPath,
   InventoryLine,
   LIMITS,
+  LinkEntry,
   ProtocolError,
   parseBounded,
   type WireBytes,
@@ -32,6 +35,8 @@ const LooseDirectory = z.object({
   path: wireBytes,
   dev: z.unknown(),
   files: z.array(z.unknown()).max(LIMITS.inventoryLineEntries),
+  access: DirectoryAccess.optional(),
+  links: z.array(z.unknown()).max(LIMITS.inventoryLineEntries).optional(),
 });
 const Device = InventoryLine.options[0].shape.dev;
 const EntryName = z.tuple([wireBytes], z.unknown());
@@ -46,7 +51,10 @@ export function readInventoryLine(untrusted: Uint8Array): ReadLine {
     const line = fits.data;
     if (line.type !== 'directory') return { line, misfits: NONE };
     const directory = GuestPath.of(line.path);
-    if (line.files.every(([name]) => isNameIn(directory, name))) return { line, misfits: NONE };
+    const { files, links = [] } = line;
+    const fit =
+      files.every(([name]) => isNameIn(directory, name)) && links.every((link) => isLink(directory, link));
+    if (fit) return { line, misfits: NONE };
   }
   const loose = LooseDirectory.safeParse(parsed);
   // What is no such line either is told as what it should have been.
@@ -54,18 +62,33 @@ export function readInventoryLine(untrusted: Uint8Array): ReadLine {
   return readEntries(loose.data);
 }
 
-function readEntries({ type, path, dev, files: untrusted }: z.output<typeof LooseDirectory>): ReadLine {
+function readEntries(untrusted: z.output<typeof LooseDirectory>): ReadLine {
+  const { type, path, dev, access } = untrusted;
   const directory = GuestPath.of(path);
   const device = Device.safeParse(dev);
-  const line: DirectoryLine = { type, path, dev: device.data ?? '0', files: [] };
-  if (!device.success) return { line, misfits: untrusted };
+  const links: LinkEntry[] = [];
+  const told = { ...(access && { access }), ...(untrusted.links && { links }) };
+  const line: DirectoryLine = { type, path, dev: device.data ?? '0', files: [], ...told };
+  if (!device.success) return { line, misfits: untrusted.files };
   const misfits: unknown[] = [];
-  for (const one of untrusted) {
+  for (const one of untrusted.files) {
     const entry = FileEntry.safeParse(one);
     if (entry.success && isNameIn(directory, entry.data[0])) line.files.push(entry.data);
     else misfits.push(one);
   }
+  for (const one of untrusted.links ?? []) {
+    const link = LinkEntry.safeParse(one);
+    if (link.success && isLink(directory, link.data)) links.push(link.data);
+    else misfits.push(one);
+  }
   return { line, misfits };
+}
+
+/** What it says is as long as a path can be. */
+function isLink(directory: GuestPath, [name, target]: LinkEntry): boolean {
+  if (!isNameIn(directory, name) || (typeof target === 'string' && !target.isWellFormed())) return false;
+  const { length } = decodeBytes(target);
+  return length > 0 && length <= LIMITS.pathBytes;
 }
 
 /** The fault that stands for an entry: of its path, or of its directory's where it has no name either. */

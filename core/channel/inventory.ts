@@ -40,7 +40,7 @@ export class InventoryCheck {
     if (line.type === 'end' || line.type === 'more') return;
     this.lines++;
     if (line.type === 'directory') {
-      this.files += line.files.length + misfits.length;
+      this.files += line.files.length + (line.links?.length ?? 0) + misfits.length;
     } else if (line.type === 'known') this.checkKnown(line.digests);
     else if (line.type === 'root') this.checkRoot(line);
     if (this.files > this.maxEntries || this.lines > this.maxEntries + ALLOWANCE.inventoryLines) {

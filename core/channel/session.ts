@@ -13,6 +13,8 @@ import type {
   InventoryRequest,
   LoginRequest,
   Outcome,
+  PieceLine,
+  PieceRequest,
   ProcessLine,
   SealedInstruction,
 } from '../../protocol/index.ts';
@@ -38,6 +40,8 @@ export type ListedLine =
 export type UntrustedClaim =
   | { readonly index: number; readonly facts: FileFacts; readonly sha256: string }
   | { readonly index: number; readonly failure: ContentFailure };
+
+export type ReadPieces = Exclude<PieceLine, { type: 'end' }>;
 
 /**
  * A process; the fault of one whose line does not fit the contract, with its pid where that can be told; or the end,
@@ -97,6 +101,11 @@ export interface GuestSession {
   readContent(request: ContentRequest, signal?: AbortSignal): AsyncIterable<readonly ContentRecord[]>;
   /** What the agent says are the SHA-256s of files, in the order of the request. Nothing but its word stands behind them. */
   claimDigests(request: ContentRequest, signal?: AbortSignal): AsyncIterable<UntrustedClaim>;
+  /**
+   * Some bytes of files, in the order of the request: of each as many pieces as were asked for, none longer. An agent
+   * that has no such route makes it reject with ChannelError `refused`.
+   */
+  readPieces(request: PieceRequest, signal?: AbortSignal): AsyncIterable<ReadPieces>;
   /**
    * Lines as they come, the last of them `end`. The guest lists page by page, each when the one before it was taken. What had come before the session was
    * lost is not given any more: nothing can be asked about it.

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { type FileTarget, GuestPath, type ProcessTarget, type WireBytes } from '../../protocol/index.ts';
-import { NeverTouch } from './never-touch.ts';
+import { MOST_INODES, NeverTouch } from './never-touch.ts';
 
 const file = (path: WireBytes, ino = '7'): FileTarget => ({ path, dev: '1', ino, sha256: 'a'.repeat(64) });
 const running = (over: Partial<ProcessTarget> = {}): ProcessTarget => ({
@@ -10,6 +10,8 @@ const running = (over: Partial<ProcessTarget> = {}): ProcessTarget => ({
   ...over,
 });
 const path = (text: string) => GuestPath.of(text);
+
+const TOO_MANY = 'withheld: the protected places of this guest are too many to know';
 
 const PROTECTED = [
   '/sbin/init',
@@ -51,6 +53,33 @@ const PROTECTED = [
   '/usr/lib/lazaret-agent/main.js',
   '/var/lib/lazaret-agent/key.pem',
   '//bin///bash',
+  '/usr/bin/mount',
+  '/sbin/umount',
+  '/sbin/mount.nfs',
+  '/usr/bin/kmod',
+  '/sbin/insmod',
+  '/usr/sbin/modprobe',
+  '/sbin/fsck.ext4',
+  '/bin/bash-static',
+  '/usr/bin/zsh-static',
+  '/bin/busybox.static',
+  '/sbin/apk.static',
+  '/usr/bin/udevadm',
+  '/usr/bin/sudo-rs',
+  '/usr/libexec/sudo/sudoers.so',
+  '/etc/ssh/sshd_config',
+  '/usr/lib/sysimage/rpm/rpmdb.sqlite',
+  '/etc/ld-musl-x86_64.path',
+  '/run/current-system/init',
+  '/run/current-system/kernel',
+  '/etc/lazaret-agent.yaml',
+  '/etc/lazaret-agent.d/more.yaml',
+  '/usr/lib/systemd/system/lazaret-agent.service',
+  '/etc/systemd/system/lazaret-agent.service.d/override.conf',
+  '/etc/systemd/system/multi-user.target.wants/lazaret-agent.service',
+  '/usr/local/lib/systemd/system/lazaret-agent.service',
+  '/etc/udev/rules.d/60-lazaret-agent.rules',
+  '/etc/init.d/lazaret-agent',
 ];
 
 const FREE = [
@@ -69,6 +98,17 @@ const FREE = [
   '/usr/lib/libcx.so',
   '/var/lib/lazaret-agents',
   '/bootleg',
+  '/usr/bin/mountain',
+  '/home/x/mount',
+  '/bin/bash-static-evil',
+  '/etc/lazaret-agents',
+  '/etc/systemd/system/lazaret-agent.service.evil',
+  '/etc/systemd/system/evil.wants/x.service',
+  '/etc/udev/rules.d/evil.rules',
+  '/etc/sudoers.d/evil',
+  '/etc/init.d/evil',
+  '/nix/store/abc-bash-5.2/bin/bash',
+  '/usr/lib/x86_64-linux-gnu/libtinfo.so.6',
 ];
 
 describe('files', () => {
@@ -89,6 +129,49 @@ describe('files', () => {
     expect(own.fileReason({ ...hardLink, dev: '2' })).toBeUndefined();
     own.observe(path('/tmp/harmless'), '1', '56');
     expect(own.fileReason(file('/tmp/.y', '56'))).toBeUndefined();
+  });
+
+  test('what a guest rests on is protected whatever its path', () => {
+    const own = new NeverTouch();
+    const library = file('/usr/lib/libtinfo.so.6', '60');
+    expect(own.fileReason(library)).toBeUndefined();
+    own.protect('1', '60', 'what /bin/bash needs');
+    expect(own.fileReason(library)).toBe('this file is never touched: it is what /bin/bash needs');
+    expect(own.fileReason({ ...library, ino: '61' })).toBeUndefined();
+    own.protectPath(path('/usr/lib/libtinfo.so.6'), 'what /bin/bash needs');
+    expect(own.fileReason({ ...library, dev: '9', ino: '61' })).toContain('what /bin/bash needs');
+    expect(own.fileReason(file('/home/usr/lib/libtinfo.so.6', '61'))).toBeUndefined();
+  });
+
+  test('where it is more than can be known, every file may be one of them, and says so', () => {
+    const own = new NeverTouch();
+    own.missSome();
+    expect(own.fileReason(file('/bin/bash'))).toContain('a shell');
+    expect(own.fileReason(file('/tmp/x'))).toBe(TOO_MANY);
+    expect(own.processReason(running())).toBe(TOO_MANY);
+    expect(own.processReason(running({ pid: 1 }))).toContain('pid 1');
+    expect(own.reason({ name: 'delete:file', target: file('/tmp/x') })).toBe(TOO_MANY);
+  });
+
+  test('no more paths are learnt than their bound', () => {
+    const own = new NeverTouch();
+    for (let at = 0; at < 8192; at++) own.protectPath(path(`/x/${at}`), 'needed');
+    expect(own.fileReason(file('/y'))).toBeUndefined();
+    own.protectPath(path('/bin/bash'), 'needed');
+    expect(own.fileReason(file('/y'))).toBeUndefined();
+    own.protectPath(path('/x/more'), 'needed');
+    expect(own.fileReason(file('/y'))).toBe(TOO_MANY);
+  });
+
+  test('of so many inodes that a guest makes up, no more are remembered than its bound', () => {
+    const own = new NeverTouch();
+    const module = path('/lib/modules/x.ko');
+    for (let ino = 0; ino < MOST_INODES; ino++) own.observe(module, '1', `${ino}`);
+    own.observe(module, '1', '7');
+    expect(own.fileReason(file('/tmp/x', `${MOST_INODES + 1}`))).toBeUndefined();
+    own.observe(module, '1', `${MOST_INODES}`);
+    expect(own.fileReason(file('/tmp/x', `${MOST_INODES + 1}`))).toBe(TOO_MANY);
+    expect(own.fileReason(file('/tmp/x', `${MOST_INODES - 1}`))).toContain('a kernel module');
   });
 
   test('the operator’s paths are protected with all below them, and nothing beside them', () => {

@@ -2,9 +2,10 @@
  * What is never removed, stopped or moved, whatever was found in it (invariant I): that which a guest needs to
  * boot, to be logged into and to be reached by us. A finding in it is reported and nothing else.
  *
- * A file is protected by its path and, once a name of it was observed, by its inode: another name of the same
- * file (a hard link in /tmp, a path through a symbolic link) is the same file. Patterns are matched on the
- * bytes of the path, after `/usr` is taken off where distributions merged it (/usr/bin is /bin).
+ * A file is protected by its path (`protected.ts`) and, once the survey of the guest came upon it, by its inode:
+ * another name of the same file (a hard link in /tmp, a path through a symbolic link) is the same file, and what
+ * protected programs are linked with is known by inode alone. Where the survey could not learn all of them, nothing
+ * is done to any file, for each could be one of them.
  */
 import {
   decodeBytes,
@@ -15,66 +16,67 @@ import {
   type ProcessTarget,
   type WireBytes,
 } from '../../protocol/index.ts';
+import { PROTECTED, type ProtectedKind } from './protected.ts';
 
-const PROTECTED: readonly (readonly [what: string, pattern: RegExp])[] = [
-  [
-    'the init system',
-    /^\/s?bin\/(init|telinit|systemctl|systemd-[^/]+|runit(-init)?|openrc(-init|-run)?|dinit|s6-svscan)$|^\/lib\/systemd\/systemd(-[^/]+)?$|^\/lib[^/]*\/([^/]+\/)?systemd\/libsystemd-[^/]+$/,
-  ],
-  [
-    'the C library or its loader',
-    /^\/lib[^/]*\/([^/]+\/)?(ld|ld-linux[^/.]*|ld-musl[^/.]*|lib(c|m|dl|pthread|rt|resolv|crypt|util|gcc_s|selinux|systemd|nss_[^/.]+))([-.][^/]*)?\.so(\.[0-9.]+)?$|^\/lib\/libc\.musl-[^/]+$|^\/etc\/ld\.so\.(cache|conf)$/,
-  ],
-  ['the kernel or what it boots with', /^\/boot(\/|$)|^\/(vmlinuz|initrd\.img)(\.old)?$/],
-  ['a kernel module', /^\/lib\/modules(\/|$)/],
-  ['a shell', /^\/bin\/(r?bash|sh|ash|dash|zsh[^/]*|m?ksh[^/]*|fish|t?csh|busybox)$/],
-  [
-    'login or a change of privileges',
-    /^\/s?bin\/(sudo|su|doas|login|nologin|sulogin|runuser|passwd|newgrp|pkexec|a?getty|mingetty|unix_chkpwd|pam_[^/]+)$|^\/lib[^/]*\/([^/]+\/)?(security\/[^/]+|libpam[^/]*)\.so[^/]*$|^\/etc\/(pam\.d(\/|$)|(pam\.conf|passwd|shadow|group|gshadow|sudoers|nsswitch\.conf|fstab)$)/,
-  ],
-  [
-    'the package manager',
-    /^\/s?bin\/(dpkg[^/]*|apt[^/]*|rpm[^/]*|dnf[^/]*|microdnf|yum|zypper|apk|pacman)$|^\/lib\/(apt|rpm)(\/|$)|^\/var\/lib\/(dpkg|rpm|pacman)(\/|$)|^\/lib\/apk\/db(\/|$)/,
-  ],
-  ['the SSH server', /^\/s?bin\/sshd$|^\/lib(exec)?\/(open)?ssh\/[^/]+$/],
-  [
-    'the Lazaret agent',
-    /^\/(usr\/local\/|opt\/lazaret\/)?(s?bin|lib[^/]*)\/lazaret-agent[^/]*$|^\/usr\/[^/]+\/lazaret-agent[^/]*$|^\/(var\/lib|etc|lib)\/lazaret-agent(\/|$)/,
-  ],
-];
-
-/**
- * Where protected files lie. A scan that looks elsewhere only lists these as well, so that it recognises
- * another name of one of them.
- */
-export const PROTECTED_ROOTS: readonly string[] = [
-  '/bin',
-  '/sbin',
-  '/lib',
-  '/lib64',
-  '/usr/bin',
-  '/usr/sbin',
-  '/usr/lib',
-  '/usr/lib64',
-  '/usr/libexec',
-  '/boot',
-];
+/** Inodes that are remembered of one guest: as many as forty kernels have modules. */
+export const MOST_INODES = 262_144;
+/** Paths of them that the list by itself does not have. */
+const MOST_PATHS = 8192;
+const TOO_MANY = 'withheld: the protected places of this guest are too many to know';
 
 /** The list for one guest, which learns from that guest's inventory. */
 export class NeverTouch {
   private readonly operatorPaths: readonly string[];
   private readonly inodes = new Map<string, string>();
+  private readonly paths = new Map<string, string>();
   private readonly processes = new Map<string, string>();
+  private knowsAll = true;
 
   /** `operatorPaths`: files, and directories with all below them, that the operator protects besides. */
   constructor(operatorPaths: readonly GuestPath[] = []) {
     this.operatorPaths = operatorPaths.map((path) => comparable(path.bytes));
   }
 
-  /** Learns a file of the inventory. */
-  observe(path: GuestPath, dev: string, ino: string): void {
-    const what = this.whatIsAt(path.bytes);
-    if (what !== undefined) this.inodes.set(inodeKey(dev, ino), what);
+  /** Learns a file by its path; gives why it is protected, if it is. */
+  observe(path: GuestPath, dev: string, ino: string): Pick<ProtectedKind, 'what' | 'isLinked'> | undefined {
+    const kind = this.kindAt(path.bytes);
+    if (kind) this.protect(dev, ino, kind.what);
+    return kind;
+  }
+
+  /** Learns a file that is protected whatever its path; `what` it is, as a noun. */
+  protect(dev: string, ino: string, what: string): void {
+    const key = inodeKey(dev, ino);
+    if (this.isFull && !this.inodes.has(key)) this.knowsAll = false;
+    else this.inodes.set(key, what);
+  }
+
+  /** The same by its path: some file systems (overlayfs) tell another device of a file than of its directory. */
+  protectPath(path: GuestPath, what: string): void {
+    if (this.kindAt(path.bytes)) return;
+    if (this.paths.size >= MOST_PATHS) this.knowsAll = false;
+    else this.paths.set(comparable(path.bytes), what);
+  }
+
+  /** Whether a file at this path would be protected. */
+  kindAt(path: Buffer): Pick<ProtectedKind, 'what' | 'isLinked'> | undefined {
+    const name = comparable(path);
+    const kind = PROTECTED.find(({ pattern }) => pattern.test(name));
+    if (kind) return kind;
+    const isOperators = (own: string) => name === own || name.startsWith(own === '/' ? own : `${own}/`);
+    if (this.operatorPaths.some(isOperators)) return OPERATORS;
+    const learnt = this.paths.get(name);
+    return learnt === undefined ? undefined : { what: learnt, isLinked: false };
+  }
+
+  /** Whether there is room for more. */
+  get isFull(): boolean {
+    return this.inodes.size >= MOST_INODES;
+  }
+
+  /** There are protected files that could not be learnt: from now on every file may be one of them. */
+  missSome(): void {
+    this.knowsAll = false;
   }
 
   /**
@@ -105,15 +107,19 @@ export class NeverTouch {
   }
 
   fileReason({ path, dev, ino }: FileTarget): string | undefined {
-    return this.pathReason(path) ?? sentence('file', this.inodes.get(inodeKey(dev, ino)));
+    return this.pathReason(path) ?? this.inodeReason('file', dev, ino);
   }
 
   processReason({ pid, start, executable }: ProcessTarget): string | undefined {
     if (pid === 1) return sentence('process', 'the first one of the guest (pid 1)');
     if (executable.ino === '0') return sentence('process', 'a kernel thread');
-    const what =
-      this.processes.get(processKey(pid, start)) ?? this.inodes.get(inodeKey(executable.dev, executable.ino));
-    return sentence('process', what);
+    const thread = sentence('process', this.processes.get(processKey(pid, start)));
+    return thread ?? this.inodeReason('process', executable.dev, executable.ino);
+  }
+
+  private inodeReason(kind: 'file' | 'process', dev: string, ino: string): string | undefined {
+    const reason = sentence(kind, this.inodes.get(inodeKey(dev, ino)));
+    return reason ?? (this.knowsAll ? undefined : TOO_MANY);
   }
 
   private pathReason(path: WireBytes): string | undefined {
@@ -121,13 +127,11 @@ export class NeverTouch {
   }
 
   private whatIsAt(path: Buffer): string | undefined {
-    const name = comparable(path);
-    for (const [what, pattern] of PROTECTED) if (pattern.test(name)) return what;
-    return this.operatorPaths.some((own) => name === own || name.startsWith(own === '/' ? own : `${own}/`))
-      ? 'protected by the operator'
-      : undefined;
+    return this.kindAt(path)?.what;
   }
 }
+
+const OPERATORS = { what: 'protected by the operator', isLinked: false };
 
 /** One character a byte; slashes single; without the /usr that distributions merged. */
 function comparable(path: Buffer): string {

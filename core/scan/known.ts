@@ -14,6 +14,7 @@ import { add, type CleanAnswers, HeldAnswers, SharedAnswers } from './answers.ts
 import { FirstScans } from './first-scans.ts';
 import { KnownGuest } from './known-guest.ts';
 import { Steadiness } from './steadiness.ts';
+import { KnownNeeds } from './survey/known-needs.ts';
 
 export type KnownContentPolicy = Settings['policy']['knownContent'];
 
@@ -40,6 +41,8 @@ export interface KnownOptions {
 }
 
 export class Known {
+  /** Of the programs of guests. */
+  readonly needs = new KnownNeeds();
   private readonly shared = new SharedAnswers();
   private readonly held = new HeldAnswers();
   private readonly firstScans = new FirstScans();

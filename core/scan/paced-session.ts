@@ -7,6 +7,7 @@ import type {
   InventoryRequest,
   LoginRequest,
   Outcome,
+  PieceRequest,
   SealedInstruction,
 } from '../../protocol/index.ts';
 import type {
@@ -14,6 +15,7 @@ import type {
   KnownLines,
   ListedLine,
   ListedProcess,
+  ReadPieces,
   UntrustedClaim,
 } from '../channel/session.ts';
 import { EARNED, earnedByClaim, earnedByLine, earnedByRecords, type Pace, tooSlow } from './pace.ts';
@@ -65,6 +67,10 @@ export class PacedSession implements GuestSession {
   claimDigests(request: ContentRequest, signal?: AbortSignal): AsyncGenerator<UntrustedClaim> {
     const earned = (claim: UntrustedClaim) => earnedByClaim(claim, request.maxFileBytes);
     return this.taken(this.session.claimDigests(request, signal), earned);
+  }
+
+  readPieces(request: PieceRequest, signal?: AbortSignal): AsyncGenerator<ReadPieces> {
+    return this.taken(this.session.readPieces(request, signal), () => EARNED.file);
   }
 
   listProcesses(signal?: AbortSignal): AsyncGenerator<ListedProcess> {

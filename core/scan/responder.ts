@@ -3,11 +3,11 @@
  * has the plan carried out, and notes what came of it.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { GuestPath, type ProcessLine } from '../../protocol/index.ts';
+import type { ProcessLine } from '../../protocol/index.ts';
 import type { Mode, Step } from '../api/index.ts';
 import type { ConnectedGuest } from '../capability/connect.ts';
 import type { ActionExecutor, ActionRequest, ClosedAction } from '../control/execute.ts';
-import { type NeverTouch, PROTECTED_ROOTS } from '../control/never-touch.ts';
+import type { NeverTouch } from '../control/never-touch.ts';
 import { type NamedRemediation, planActions } from '../control/plan.ts';
 import { InstructionError } from '../error.ts';
 import { detectionFinding, remediation as remediationEvent } from '../events/ocsf.ts';
@@ -15,10 +15,11 @@ import type { EventSink } from '../events/sink.ts';
 import type { FindingStore } from '../store/findings.ts';
 import type { FileNames, FindingRecord } from '../store/records.ts';
 import type { Found } from './findings.ts';
-import type { InventoryPolicy } from './inventory.ts';
 import { NamedFindings, type Plan } from './named.ts';
 import { ResponseLog } from './response.ts';
 import type { Content } from './spool.ts';
+import type { KnownNeedsOfGuest } from './survey/known-needs.ts';
+import { Survey } from './survey/survey.ts';
 
 /** A finding to be answered, with its content where it is a file's. */
 export interface Answerable extends Found {
@@ -31,6 +32,7 @@ export interface ResponderParts {
   readonly remediations: readonly NamedRemediation[];
   readonly executor: ActionExecutor;
   readonly neverTouch: NeverTouch;
+  readonly knownNeeds: KnownNeedsOfGuest;
   readonly findings: FindingStore;
   readonly events: EventSink;
 }
@@ -39,8 +41,6 @@ export interface ResponsePolicy {
   readonly mode: Mode;
   readonly dryRun: boolean;
   readonly deleteWhenNotContainable: boolean;
-  /** Bounds on listing the places of protected files. */
-  readonly inventory: Omit<InventoryPolicy, 'roots'>;
 }
 
 export class Responder {
@@ -111,23 +111,14 @@ export class Responder {
   }
 
   /**
-   * Before anything is done in a guest, the protected files are listed, so that one is recognised by its inode
+   * Before anything is done in a guest, its protected files are learnt, so that one is recognised by its inode
    * under any name, whatever part of the guest is being scanned.
    */
   private async surveyProtected(signal: AbortSignal): Promise<void> {
     if (this.surveyed) return;
     const { neverTouch } = this.parts;
-    const roots = PROTECTED_ROOTS.map((root) => GuestPath.of(root));
-    for await (const line of this.guest.session.listFiles(this.surveyRequest(roots), signal)) {
-      if (line.type !== 'directory') continue;
-      const directory = GuestPath.of(line.path);
-      for (const [name, ino] of line.files) neverTouch.observe(directory.child(name), line.dev, ino);
-    }
+    await new Survey(this.guest.session, neverTouch, signal, this.parts.knownNeeds).run();
     this.surveyed = true;
-  }
-
-  private surveyRequest(roots: readonly GuestPath[]) {
-    return { ...this.policy.inventory, excludes: [], roots: roots.map((root) => root.wire) };
   }
 
   /** The steps for one finding, in their order. One that fails does not keep the next from being tried. */

@@ -112,9 +112,9 @@ export class ScanRun {
     const remediations = plugins.remediations.map(({ id, instance }) => ({ id, remediation: instance }));
     const neverTouch = new NeverTouch(policy.neverTouch.map((path) => GuestPath.of(path)));
     const { deleteWhenNotContainable } = policy;
-    const { roots: _, ...inventory } = inventoryOf(policy, []);
-    const parts = { remediations, executor, neverTouch, findings, events };
-    return new Responder(guest, parts, { mode, dryRun, deleteWhenNotContainable, inventory });
+    const knownNeeds = this.known.needs.of(guest.vm.id);
+    const parts = { remediations, executor, neverTouch, knownNeeds, findings, events };
+    return new Responder(guest, parts, { mode, dryRun, deleteWhenNotContainable });
   }
 
   private async end(

@@ -60,6 +60,9 @@ const body =
 const END = { type: 'end', files: 0, directories: 0, bytes: 0 };
 const directory = (...files: unknown[]) => ({ type: 'directory', path: '/d', dev: '1', files });
 
+const withLinks = (...links: unknown[]) => ({ ...directory(), access: [0o040755, 0, 0], links });
+const LINKS = Array.from({ length: 512 }, (_, at) => [`l${at}`, '/x']);
+
 describe('a listing', () => {
   it.each<[string, unknown[]]>([
     ['with an unknown type', [{ type: 'surprise' }, END]],
@@ -67,6 +70,8 @@ describe('a listing', () => {
     ['with a path that climbs', [{ type: 'directory', path: '/a/../b', dev: '1', files: [] }, END]],
     ['with NUL in a path', [{ type: 'directory', path: '/a\0', dev: '1', files: [] }, END]],
     ['with too many files in a line', [directory(...Array.from({ length: 513 }, () => entry('a', 1))), END]],
+    ['with too many links in a line', [withLinks(...Array.from({ length: 513 }, () => ['l', '/x'])), END]],
+    ['with more links than entries', [...Array.from({ length: 100 }, () => withLinks(...LINKS)), END]],
     ['that goes on after its end', [END, directory()]],
     ['that ends twice', [END, END]],
     ['with a line that nobody spoke of', [{ type: 'known', digests: ['0'.repeat(32)] }, END]],
@@ -85,6 +90,28 @@ describe('a listing', () => {
     ['with a line over the limit', `"${'a'.repeat(2 ** 20)}"\n`],
   ])('%s breaks the protocol', async (_name, bytes) => {
     expect(await outcomeOf(ROUTES.files, body(bytes), listFiles)).toEqual(VIOLATION);
+  });
+
+  it.each<[string, unknown]>([
+    ['without a name', ['', '/x']],
+    ['that climbs', ['..', '/x']],
+    ['that says nothing', ['bad', '']],
+    ['that says more than a path', ['bad', `/${'x'.repeat(4096)}`]],
+    ['that is no text', ['bad', '\ud800']],
+    ['that is none', 7],
+  ])('with a link %s loses that link alone, and is trusted as it was', async (_name, link) => {
+    let lines: readonly unknown[] = [];
+    const ask = async (session: GuestSession) => {
+      lines = await Array.fromAsync(session.listFiles(INVENTORY));
+    };
+    const told = { ...withLinks(['good', '/x'], link), files: [entry('a', 1)] };
+    const handler: Handler = (stream) => sendLines(stream, [told, END]);
+    expect(await outcomeOf(ROUTES.files, handler, ask)).toEqual({ request: 'no error', stillWorks: true });
+    expect(lines).toMatchObject([
+      { ...told, links: [['good', '/x']], misfits: 1 },
+      { type: 'fault', path: '/d' },
+      END,
+    ]);
   });
 
   it('without its end is a lost session', async () => {

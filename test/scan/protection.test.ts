@@ -1,6 +1,7 @@
 /** Nothing on the never-touch list is acted upon, whatever was found in it (invariant I). */
 import { linkSync, mkdirSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { elfFile } from '../elf-file.ts';
 import { answersIn } from './engine.ts';
 import { MARKER } from './served-folder.ts';
 import { serve, startEngine } from './setting.ts';
@@ -33,6 +34,25 @@ describe.each(['contain', 'delete'] as const)('mode %s', (mode) => {
     expect(answersIn(await engine.scan({ mode, root: '/tmp' }))).toEqual({ '/tmp/innocent': 'reported' });
     expect(guest.has('/tmp/innocent')).toBe(true);
     expect(engine.kept().actions).toEqual([]);
+  });
+
+  it('leaves alone what a protected program is linked with, and nothing else', async () => {
+    const guest = await serve();
+    guest.plant('/bin/bash', elfFile({ needs: ['libtinfo.so.6'] }), 0o755);
+    guest.plant('/lib/libtinfo.so.6', elfFile({ tail: MARKER }));
+    guest.plant('/lib/libother.so.6', elfFile({ tail: MARKER }));
+    guest.plant('/home/user/libtinfo.so.6', elfFile({ tail: MARKER }));
+    const engine = await startEngine(guest);
+    const report = await engine.scan({ mode });
+    const answered = mode === 'contain' ? 'contained' : 'deleted';
+    expect(answersIn(report)).toMatchObject({
+      '/lib/libtinfo.so.6': 'reported',
+      '/lib/libother.so.6': answered,
+      '/home/user/libtinfo.so.6': answered,
+    });
+    const reasons = report.findings.map(({ reason }) => reason);
+    expect(reasons).toContain('this file is never touched: it is what /bin/bash needs');
+    expect(guest.has('/lib/libtinfo.so.6')).toBe(true);
   });
 
   it('does not stop what runs a protected file', async () => {

@@ -6,6 +6,7 @@ import type {
   KnownLines,
   ListedLine,
   ListedProcess,
+  ReadPieces,
   UntrustedClaim,
 } from '../../core/channel/session.ts';
 import {
@@ -19,6 +20,7 @@ import {
   type InventoryLine,
   type InventoryRequest,
   type Outcome,
+  type PieceRequest,
   type ProcessLine,
   RECORD,
   type SealedInstruction,
@@ -142,6 +144,18 @@ export class ScriptedSession implements GuestSession {
           ? { path, content: this.script.executables?.[wanted.pid] }
           : this.script.files?.find((one) => one.path === path);
       yield recordsOf(index, file as ScriptedFile | undefined, request.maxFileBytes);
+    }
+  }
+
+  async *readPieces({ files }: PieceRequest): AsyncGenerator<ReadPieces> {
+    for (const [index, { path, pieces }] of files.entries()) {
+      const file = this.script.files?.find((one) => one.path === decodeBytes(path).toString());
+      if (file?.content === undefined) yield { type: 'failure', index, failure: { reason: 'vanished' } };
+      else {
+        const content = Buffer.from(file.content, 'latin1');
+        const data = pieces.map(([at, bytes]) => content.subarray(at, at + bytes).toString('base64'));
+        yield { type: 'pieces', index, data };
+      }
     }
   }
 

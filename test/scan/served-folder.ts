@@ -23,6 +23,8 @@ import { writeProgram } from '../../agent/testing/namespace.ts';
 import type { InstructionName } from '../../protocol/index.ts';
 
 const AGENT = fileURLToPath(new URL('../../agent/main.ts', import.meta.url));
+/** Directories of a system, whatever the umask is: who owns its `/` alone can change them. */
+const ROOTS_ALONE = 0o755;
 const SLEEP = '/usr/bin/sleep';
 
 /** What the rule of these tests looks for, and a file that is known by its hash alone. */
@@ -48,7 +50,7 @@ export class ServedFolder implements AsyncDisposable {
 
   private constructor(denied: readonly InstructionName[]) {
     this.denied = denied;
-    mkdirSync(this.root);
+    mkdirSync(this.root, { mode: ROOTS_ALONE });
   }
 
   /** `denied`: what the guest's administrator does not let be done. */
@@ -65,7 +67,7 @@ export class ServedFolder implements AsyncDisposable {
 
   plant(path: string | Buffer, content: string | Buffer, mode = 0o644): Buffer {
     const place = this.at(path);
-    mkdirSync(place.subarray(0, place.lastIndexOf('/')), { recursive: true });
+    mkdirSync(place.subarray(0, place.lastIndexOf('/')), { recursive: true, mode: ROOTS_ALONE });
     writeFileSync(place, content, { mode });
     return place;
   }
