@@ -30,6 +30,10 @@ export type InstructionErrorCode =
   | 'outcome-unknown'
   /** Events find no room, so nothing is done. */
   | 'spool-full'
+  /** The vault takes no more of this guest, so nothing is contained. */
+  | 'vault-full'
+  /** It could not be written down first, so nothing is done. */
+  | 'not-recorded'
   | 'refused';
 /** An instruction was not, or may not have been, carried out. */
 export class InstructionError extends CodedError<InstructionErrorCode> {}

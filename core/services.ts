@@ -64,6 +64,8 @@ export interface HostServices extends Services {
   readonly enrolment: EnrolmentDesk;
   /** How full the spool is, in bytes. */
   spooled(): number;
+  /** How often the vault did not take a file, since the engine started. */
+  refusedByVault(): number;
   /**
    * Takes other settings up: those of policy count from the next scan and the next session of a guest. Rejects with
    * PluginError, and then the old ones stay. What needs a restart (state, spool, plugin directories) is not looked at.

@@ -20,6 +20,7 @@ import { type Context, perform, type Run } from './run.ts';
 import { checkGuests, checkLibvirt, findService } from './service-checkup.ts';
 import type { Paint } from './style.ts';
 import { columnsOf, harmless, pad } from './text.ts';
+import { checkVault } from './vault-checkup.ts';
 
 export function registerDoctor(program: Command, context: Context): void {
   program
@@ -38,6 +39,7 @@ async function doctor(run: Run, context: Context): Promise<number> {
     ...loading,
     ...configuration,
     ...(await examine(own)),
+    ...(await checkVault(own)),
     ...(await packs(own)),
     ...(isLoaded ? await examinePlugins(own, context) : []),
   ];

@@ -12,7 +12,7 @@ import { DEADLINES, type Instruction, type Outcome, type SealedInstruction } fro
 import type { InstructionSet } from '../capability/instruction-set.ts';
 import { ChannelError } from '../channel/error.ts';
 import type { GuestSession } from '../channel/session.ts';
-import { InstructionError } from '../error.ts';
+import { InstructionError, StoreError } from '../error.ts';
 import type { EventRoom } from '../events/sink.ts';
 import type { ActionJournal } from '../store/action-journal.ts';
 import type { ActionRecord, VmRecord } from '../store/records.ts';
@@ -75,17 +75,32 @@ export class ActionExecutor {
   /**
    * Carries out one instruction; resolves with its outcome, whatever that is. Throws InstructionError
    * `suspended`, `not-granted`, `protected` or `spool-full` (nothing was sent), or `outcome-unknown` (the channel was lost: reconciled at
-   * the next connection); StoreError when it could not be written down, and then nothing was sent either. An
-   * aborted `signal` keeps it from being begun; once the intent is written it is not cut short.
+   * the next connection); `vault-full` or `not-recorded` when it could not be written down first, and then nothing
+   * was sent either; StoreError. An aborted `signal` keeps it from being begun; once the intent is written it is not cut short.
    */
   async perform(guest: ActingGuest, request: ActionRequest, signal?: AbortSignal): Promise<ClosedAction> {
     requireAllowed(guest, request.instruction);
     this.requireRoom();
     signal?.throwIfAborted();
     const intent = this.intentOf(guest, request);
-    if ('content' in request) await this.intoVault(intent, request);
-    this.journal.intent(intent);
+    await this.writeDown(intent, request);
     return this.carryOut(guest, intent);
+  }
+
+  /** On a disk that takes no writes nothing is done; what is found is told all the same. */
+  private async writeDown(intent: ActionRecord, request: ActionRequest): Promise<void> {
+    try {
+      if ('content' in request) await this.intoVault(intent, request);
+      this.journal.intent(intent);
+    } catch (cause) {
+      if (!isUnwritten(cause)) throw cause;
+      if (this.journal.find(intent.id) === undefined) await this.vault.abandon(intent.id).catch(keepForLater);
+      throw new InstructionError(
+        'not-recorded',
+        `nothing is done, as it cannot be written down first: ${cause.message}`,
+        { cause },
+      );
+    }
   }
 
   /**
@@ -139,10 +154,24 @@ export class ActionExecutor {
   private async carryOut({ session }: ActingGuest, intent: ActionRecord): Promise<ClosedAction> {
     const { id, epoch, expires, instruction } = intent;
     const outcome = await sendUntilAnswered(session, { id, epoch, expires, instruction });
-    const closed = requireClosed(this.journal.outcome(id, outcome, this.clock()));
+    const closed = this.writeOutcome(intent, outcome);
     await this.vault.settle(closed);
     this.onClosed(closed);
     return closed;
+  }
+
+  /** An outcome that cannot be written down is not known: the guest tells it again at the next connection. */
+  private writeOutcome({ id, instruction }: ActionRecord, outcome: Outcome): ClosedAction {
+    try {
+      return requireClosed(this.journal.outcome(id, outcome, this.clock()));
+    } catch (cause) {
+      if (!isUnwritten(cause)) throw cause;
+      throw new InstructionError(
+        'outcome-unknown',
+        `the outcome of ${instruction.name} (${id}) cannot be written down; the guest is asked for it again at the next connection: ${cause.message}`,
+        { cause },
+      );
+    }
   }
 
   /** What a crash left between the journal and the vault. */
@@ -150,6 +179,14 @@ export class ActionExecutor {
     await this.vault.dropUnclaimed(vm, (action) => this.journal.find(action) !== undefined);
     for (const action of this.journal.list({ vm })) if (action.outcome) await this.vault.settle(action);
   }
+}
+
+const isUnwritten = (error: unknown): error is StoreError =>
+  error instanceof StoreError && error.code === 'write-failed';
+
+/** What a full disk does not let go now is dropped at the next connection (`Vault.dropUnclaimed`). */
+function keepForLater(error: unknown): void {
+  if (!isUnwritten(error)) throw error;
 }
 
 /** Throws InstructionError `suspended`, `not-granted` or `protected`. */

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { type Instruction, type Outcome, type OutcomeCode, outcomeCodes } from '../../protocol/index.ts';
 import { finding, processFinding, report, vm } from '../../test/records.ts';
 import type { ActionRecord, FindingRecord, ScanRecord, VmRecord } from '../store/records.ts';
-import { detectionFinding, remediation, scanEnded, scanStarted } from './ocsf.ts';
+import { detectionFinding, remediation, scanEnded, scanStarted, vaultState } from './ocsf.ts';
 import type { OcsfEvent } from './sink.ts';
 
 const SHA256 = 'cd'.repeat(32);
@@ -44,6 +44,8 @@ const all: readonly OcsfEvent[] = [
   scanEnded({ ...running, finishedAt: 5 }, vm(), { kind: 'failed', reason: 'the guest is silent' }),
   detectionFinding(finding(), vm()),
   detectionFinding(processFinding(), vm()),
+  vaultState(vm(), 'not contained, the vault is full', 7),
+  vaultState(vm(), undefined, 8),
   ...(Object.keys(TARGETS) as Name[]).flatMap((name) => [
     remediation(action(name), vm()),
     ...outcomeCodes.map((code) => remediation(action(name, { code }), vm(), finding())),
@@ -307,3 +309,18 @@ function stringsIn(value: unknown): string[] {
   if (typeof value !== 'object' || value === null) return [];
   return Object.values(value).flatMap(stringsIn);
 }
+
+describe('a vault that takes no more of a VM', () => {
+  it('is an error of ours, with its reason, and so is told when it is over', () => {
+    expect(vaultState(vm(), 'it has 7 files', 7)).toMatchObject({
+      class_uid: 6008,
+      activity_id: 1,
+      status_id: 2,
+      status_code: 'vault-full',
+      status_detail: 'it has 7 files',
+    });
+    const over = vaultState(vm(), undefined, 8);
+    expect(over).toMatchObject({ class_uid: 6008, activity_id: 99, status_id: 1, status_code: 'vault-open' });
+    expect(over).not.toHaveProperty('status_detail');
+  });
+});

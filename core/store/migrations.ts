@@ -191,4 +191,9 @@ export const MIGRATIONS: readonly string[] = [
   ) STRICT;
   CREATE INDEX pendingGuestsByTime ON pendingGuests (lastSeen);
   `,
+  `
+  -- How much lies in the vault, of all VMs and of one, is counted whenever more is to come: from these alone.
+  CREATE INDEX vaultStored ON vault (vm, size, status) WHERE status <> 'purged';
+  CREATE INDEX vaultByVm ON vault (vm, at);
+  `,
 ];
