@@ -44,6 +44,7 @@ import { Patcher } from './patch/patcher.ts';
 import { PluginRegistry } from './plugin/registry.ts';
 import { type Catalogue, type ThirdParty, thirdParty } from './plugin/third-party.ts';
 import { Known } from './scan/known.ts';
+import type { OnAnswered } from './scan/responder.ts';
 import { noteLateOutcomes } from './scan/response.ts';
 import { Scanner } from './scan/scanner.ts';
 import { Spool } from './scan/spool.ts';
@@ -58,6 +59,7 @@ import { PatchStore } from './store/patches.ts';
 import type { VmRecord } from './store/records.ts';
 import { ScanStore } from './store/scans.ts';
 import { VaultIndex } from './store/vault-index.ts';
+import { VmActionJournal } from './store/vm-action-journal.ts';
 import { VmStore } from './store/vms.ts';
 import { TOKENS } from './tokens.ts';
 import { type OpenSession, VmSession } from './vm-session.ts';
@@ -207,6 +209,7 @@ function registerState(
   container.registerInstance(TOKENS.scans, scans);
   container.registerInstance(TOKENS.findings, findings);
   container.registerInstance(TOKENS.executor, executor);
+  container.register(TOKENS.onAnswered, { useValue: options.onAnswered ?? (() => undefined) });
   container.registerInstance(TOKENS.quarantine, new Quarantine(vault, executor));
   container.registerInstance(TOKENS.patchApplier, new PatchApplier({ executor, patches }));
   const enrolments = new EnrolmentStore(database);
@@ -215,7 +218,15 @@ function registerState(
   container.registerInstance(TOKENS.enrolmentDesk, new EnrolmentDesk(parts));
   const logger = container.resolve<Logger>(TOKENS.logger);
   container.registerInstance(TOKENS.liveKeys, new LiveKeys({ ...parts, logger }));
-  return { vms, scans, findings, actions: journal, vault: index, room };
+  return {
+    vms,
+    scans,
+    findings,
+    actions: journal,
+    vmActions: new VmActionJournal(database, journal),
+    vault: index,
+    room,
+  };
 }
 
 /** Once for each change; the log has it also where the event finds no room. */
@@ -250,6 +261,7 @@ function sessionOpener(container: DependencyContainer): OpenSession {
   const records = {
     findings: container.resolve<FindingStore>(TOKENS.findings),
     events: container.resolve<EventSink>(TOKENS.events),
+    onAnswered: container.resolve<OnAnswered>(TOKENS.onAnswered),
   };
   const vms = container.resolve<VmStore>(TOKENS.vms);
   const clock = container.resolve<() => number>(TOKENS.clock);

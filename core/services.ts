@@ -7,12 +7,14 @@ import type { EventRoom, EventSink } from './events/sink.ts';
 import type { PackChange } from './pack/packs.ts';
 import type { PatchReport } from './patch/apply.ts';
 import type { ScanHooks, ScanReport, ScanRequest } from './scan/report.ts';
+import type { OnAnswered } from './scan/responder.ts';
 import type { SessionPool } from './session-pool.ts';
 import type { ActionJournal } from './store/action-journal.ts';
 import type { FindingStore } from './store/findings.ts';
 import type { PackRecord } from './store/packs.ts';
 import type { ScanStore } from './store/scans.ts';
 import type { VaultIndex } from './store/vault-index.ts';
+import type { VmActionJournal } from './store/vm-action-journal.ts';
 import type { VmStore } from './store/vms.ts';
 
 /** The engine, composed: what its users ask of it. Every method rejects with CodedError. */
@@ -79,6 +81,7 @@ export interface Records {
   readonly scans: ScanStore;
   readonly findings: FindingStore;
   readonly actions: ActionJournal;
+  readonly vmActions: VmActionJournal;
   readonly vault: VaultIndex;
 }
 
@@ -90,6 +93,8 @@ export interface ServiceOptions {
   readonly room?: EventRoom;
   /** Called with each action whose outcome is known. */
   readonly onAction?: (action: ClosedAction) => void;
+  /** Called with each finding that was answered. */
+  readonly onAnswered?: OnAnswered;
   /** Called when another version of a pack is in use. */
   readonly onPackChange?: (change: PackChange) => void;
 }

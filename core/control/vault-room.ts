@@ -83,6 +83,7 @@ export class VaultRoom {
     }
   }
 
+  /** In words that stay the same as long as the reason does: findings are told anew when theirs changes. */
   private whyFull({ vm, size, at }: NewContent, disk: DiskFacts): string | undefined {
     const { index, directory } = this.parts;
     const limits = this.parts.limits();
@@ -91,20 +92,20 @@ export class VaultRoom {
     const own = index.stored(vm);
     const ofVm = `lazaret quarantine list --all --vm ${displayText(vm)}`;
     if (disk.free - this.arriving - size < limits.keepFree)
-      return full(`${directory} has ${disk.free} bytes free`, 'vault.keepFree', limits.keepFree);
+      return full(`${directory} would have too little free space left`, 'vault.keepFree', limits.keepFree);
     const bounds: readonly (readonly [string, VaultUse, VaultUse, string])[] = [
-      ['all VMs', all, { files: limits.maxFiles, bytes: bytes.all }, 'vault'],
-      [`this VM (${ofVm})`, own, { files: limits.perVm.maxFiles, bytes: bytes.vm }, 'vault.perVm'],
+      ['all VMs may have', all, { files: limits.maxFiles, bytes: bytes.all }, 'vault'],
+      [`this VM may have (${ofVm})`, own, { files: limits.perVm.maxFiles, bytes: bytes.vm }, 'vault.perVm'],
     ];
     for (const [whose, has, most, key] of bounds) {
       if (has.files + 1 > most.files)
-        return full(`it has ${has.files} files of ${whose}`, `${key}.maxFiles`, most.files);
+        return full(`it has the files that ${whose}`, `${key}.maxFiles`, most.files);
       if (has.bytes + size > most.bytes)
-        return full(`it has ${has.bytes} bytes of ${whose}`, `${key}.maxBytes`, most.bytes);
+        return full(`it has the bytes that ${whose}`, `${key}.maxBytes`, most.bytes);
     }
     const lately = index.takenBetween(vm, at - HOUR, at);
     if (lately < limits.perVm.filesPerHour) return undefined;
-    return `not contained: ${lately} files of this VM were contained within an hour (vault.perVm.filesPerHour). A later scan goes on with it`;
+    return `not contained: of this VM, ${limits.perVm.filesPerHour} files are contained within an hour (vault.perVm.filesPerHour). A later scan goes on with it`;
   }
 
   private arrived({ size }: NewContent): void {

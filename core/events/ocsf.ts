@@ -7,3 +7,4 @@ export { detectionFinding } from './detection-finding.ts';
 export { remediation } from './remediation.ts';
 export { type ScanOutcome, scanEnded, scanStarted } from './scan-activity.ts';
 export { vaultState } from './vault-state.ts';
+export { vmActionEvent } from './vm-action.ts';

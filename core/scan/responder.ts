@@ -12,7 +12,7 @@ import { InstructionError } from '../error.ts';
 import { detectionFinding, remediation as remediationEvent } from '../events/ocsf.ts';
 import type { EventSink } from '../events/sink.ts';
 import type { FindingStore } from '../store/findings.ts';
-import type { FindingRecord } from '../store/records.ts';
+import type { FindingRecord, VmRecord } from '../store/records.ts';
 import type { Found } from './findings.ts';
 import type { InventoryPolicy } from './inventory.ts';
 import { ResponseLog } from './response.ts';
@@ -29,6 +29,8 @@ export interface ResponderParts {
   readonly neverTouch: NeverTouch;
   readonly findings: FindingStore;
   readonly events: EventSink;
+  /** Called with each finding that was answered, and with it as it was kept before. */
+  readonly onAnswered?: OnAnswered | undefined;
 }
 
 export interface ResponsePolicy {
@@ -39,6 +41,8 @@ export interface ResponsePolicy {
   readonly inventory: Omit<InventoryPolicy, 'roots'>;
 }
 
+export type OnAnswered = (now: FindingRecord, before: FindingRecord | undefined, vm: VmRecord) => void;
+
 export class Responder {
   readonly findings = new Map<string, FindingRecord>();
   steps: readonly PlannedStep[] = [];
@@ -47,6 +51,8 @@ export class Responder {
   private readonly parts: ResponderParts;
   private readonly policy: ResponsePolicy;
   private surveyed = false;
+  /** Those that are being answered, as they were kept before. */
+  private before = new Map<string, FindingRecord | undefined>();
 
   constructor(guest: ConnectedGuest, parts: ResponderParts, policy: ResponsePolicy) {
     this.guest = guest;
@@ -74,7 +80,9 @@ export class Responder {
 
   /** Their events are emitted together, so that one write of the spool serves all. */
   private async keep(answerables: readonly Answerable[]): Promise<void> {
-    const kept = answerables.map(({ record }) => this.parts.findings.upsert(record));
+    const { findings } = this.parts;
+    this.before = new Map(answerables.map(({ record: { id } }) => [id, findings.find(id)]));
+    const kept = answerables.map(({ record }) => findings.upsert(record));
     for (const each of kept) this.findings.set(each.id, each);
     await Promise.all(kept.map((each) => this.parts.events.emit(detectionFinding(each, this.guest.vm))));
   }
@@ -132,6 +140,7 @@ export class Responder {
     }
     const answered = this.parts.findings.setResponse(finding, log.response, log.reason);
     this.findings.set(finding, answered);
+    this.parts.onAnswered?.(answered, this.before.get(finding), this.guest.vm);
     // In mode detect there is nothing to be added to what was told when it was found.
     if (this.policy.mode !== 'detect')
       await this.parts.events.emit(detectionFinding(answered, this.guest.vm));

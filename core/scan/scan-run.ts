@@ -18,7 +18,7 @@ import { TOKENS } from '../tokens.ts';
 import type { InventoryPolicy } from './inventory.ts';
 import type { Known } from './known.ts';
 import type { ScanHooks, ScanReport, ScanRequest } from './report.ts';
-import { Responder } from './responder.ts';
+import { type OnAnswered, Responder } from './responder.ts';
 import { GuestScan } from './scan.ts';
 import type { Spool } from './spool.ts';
 import { Tally } from './tally.ts';
@@ -38,6 +38,7 @@ export class ScanRun {
     @inject(TOKENS.clock) private readonly clock: () => number,
     @inject(TOKENS.packs) private readonly packs: Pick<Packs, 'problems'>,
     @inject(TOKENS.known) private readonly known: Known,
+    @inject(TOKENS.onAnswered) private readonly onAnswered: OnAnswered,
   ) {}
 
   /** Rejects with ChannelError, ScanError or StoreError; what was found until then is kept. */
@@ -103,12 +104,12 @@ export class ScanRun {
 
   /** Which inodes are protected is learnt anew by each scan: they are given to other files in time. */
   private responder({ mode, dryRun }: ScanRequest, policy: Policy): Responder {
-    const { executor, findings, events, guest, plugins } = this;
+    const { executor, findings, events, guest, plugins, onAnswered } = this;
     const remediations = plugins.remediations.map(({ id, instance }) => ({ id, remediation: instance }));
     const neverTouch = new NeverTouch(policy.neverTouch.map((path) => GuestPath.of(path)));
     const { deleteWhenNotContainable } = policy;
     const { roots: _, ...inventory } = inventoryOf(policy, []);
-    const parts = { remediations, executor, neverTouch, findings, events };
+    const parts = { remediations, executor, neverTouch, findings, events, onAnswered };
     return new Responder(guest, parts, { mode, dryRun, deleteWhenNotContainable, inventory });
   }
 

@@ -55,7 +55,7 @@ export class ActionJournal {
    * upon one that was edited or damaged nothing more is acted (StoreError `corrupt`).
    */
   intent(intent: Intent): void {
-    if (!this.verified) this.requireIntact();
+    this.requireIntact();
     this.database.transaction(() => {
       this.database.run(
         `INSERT INTO actions (id, vm, finding, instructionSet, epoch, expires, instruction, intentAt)
@@ -127,10 +127,15 @@ export class ActionJournal {
    * are those of the log.
    */
   verify(): string | undefined {
-    const logged = new Map<string, Row>();
+    const logged: Logged = { actions: new Map(), vmActions: new Map() };
     const fault = this.audit.verify((entry) => replay(logged, entry));
     if (fault) return `the audit log has a fault of the kind "${fault.kind}" at entry ${fault.sequence}`;
-    for (const row of this.database.iterate('SELECT * FROM actions')) {
+    return this.differsFrom(logged, 'actions') ?? this.differsFrom(logged, 'vmActions');
+  }
+
+  private differsFrom(log: Logged, table: keyof Logged): string | undefined {
+    const logged = log[table];
+    for (const row of this.database.iterate(`SELECT * FROM ${table}`)) {
       const id = String(row.id);
       if (JSON.stringify(sorted(row)) !== JSON.stringify(sorted(logged.get(id) ?? {}))) {
         return `the action ${id} is not as the audit log has it`;
@@ -141,7 +146,9 @@ export class ActionJournal {
     return missing === undefined ? undefined : `the action ${missing} of the audit log is missing`;
   }
 
-  private requireIntact(): void {
+  /** StoreError `corrupt` when it was tampered with. Looked at once: what is written from then on is ours. */
+  requireIntact(): void {
+    if (this.verified) return;
     const fault = this.verify();
     if (fault) {
       throw new StoreError(
@@ -164,12 +171,19 @@ const columnsOf = (intent: Intent) => ({
   intentAt: intent.intentAt,
 });
 
-const AuditEntry = z.tuple([z.enum(['intent', 'outcome', 'enrolment']), z.looseObject({ id: z.string() })]);
+const AuditEntry = z.tuple([
+  z.enum(['intent', 'outcome', 'vm-intent', 'vm-outcome', 'enrolment']),
+  z.looseObject({ id: z.string() }),
+]);
 
-function replay(actions: Map<string, Row>, entry: string): void {
+/** What the log says that the tables hold. */
+type Logged = Readonly<Record<'actions' | 'vmActions', Map<string, Row>>>;
+
+function replay(logged: Logged, entry: string): void {
   const [kind, columns] = readRow('audit', z.object({ entry: jsonColumn(AuditEntry) }), { entry }).entry;
   // The log is shared: who was let in stands in it too (enrolments.ts).
   if (kind === 'enrolment') return;
+  const actions = kind.startsWith('vm-') ? logged.vmActions : logged.actions;
   actions.set(columns.id, { outcome: null, outcomeAt: null, ...actions.get(columns.id), ...columns });
 }
 

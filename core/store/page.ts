@@ -17,7 +17,7 @@ export interface Page<Item> {
 
 /** Names of the schema, never of a caller's making. */
 export interface PagedTable<Item> {
-  readonly table: 'scans' | 'findings' | 'actions' | 'vault';
+  readonly table: 'scans' | 'findings' | 'actions' | 'vmActions' | 'vault';
   readonly time: 'startedAt' | 'lastSeen' | 'intentAt' | 'at';
   read(row: Row): Item;
 }

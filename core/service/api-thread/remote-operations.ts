@@ -3,6 +3,7 @@
  * service for, once for many requests; what is to be done it hands on. So that many questions take little of a service
  * that is busy scanning, and are answered while it is.
  */
+import type { Identity } from '../api/access.ts';
 import type { Operations, PatchOrder, PowerVerb, ScanOrder, ScanQuery, VmQuery } from '../operations.ts';
 import type { Reads } from '../reads.ts';
 import type {
@@ -97,16 +98,20 @@ export class RemoteOperations implements Operations {
     return this.ask('metrics');
   }
 
-  power(vm: string, verb: PowerVerb): Promise<VmView> {
-    return this.change('power', vm, verb);
+  power(vm: string, verb: PowerVerb, by: Identity): Promise<VmView> {
+    return this.change('power', vm, verb, by);
   }
 
-  snapshot(vm: string, name: string): Promise<VmView> {
-    return this.change('snapshot', vm, name);
+  snapshot(vm: string, name: string, by: Identity): Promise<VmView> {
+    return this.change('snapshot', vm, name, by);
   }
 
-  revert(vm: string, name: string): Promise<VmView> {
-    return this.change('revert', vm, name);
+  revert(vm: string, name: string, by: Identity): Promise<VmView> {
+    return this.change('revert', vm, name, by);
+  }
+
+  vmActions(query: VmQuery) {
+    return this.page('vmActions', query, () => this.reads.vmActions(query));
   }
 
   startScan(order: ScanOrder): Promise<ScanView> {

@@ -7,6 +7,7 @@ import { StateDatabase } from '../../store/database.ts';
 import { FindingStore } from '../../store/findings.ts';
 import { ScanStore } from '../../store/scans.ts';
 import { VaultIndex } from '../../store/vault-index.ts';
+import { VmActionJournal } from '../../store/vm-action-journal.ts';
 import { VmStore } from '../../store/vms.ts';
 import { startApi } from '../api/server.ts';
 import { DaemonError } from '../error.ts';
@@ -67,11 +68,13 @@ class Service {
 async function serve(port: MessagePort, { options, state }: ThreadData): Promise<void> {
   const service = new Service(port);
   const database = StateDatabase.read(state);
+  const actions = new ActionJournal(database);
   const records = {
     vms: new VmStore(database),
     scans: new ScanStore(database),
     findings: new FindingStore(database),
-    actions: new ActionJournal(database),
+    actions,
+    vmActions: new VmActionJournal(database, actions),
     vault: new VaultIndex(database),
   };
   const operations = new RemoteOperations({

@@ -42,7 +42,9 @@ function jsonRoute(app: FastifyInstance, route: Route, { operations }: AppParts)
   app.route({
     ...placeOf(key, summary, schema),
     handler: async (request, reply) => {
-      const input = { params: request.params, query: request.query, body: request.body };
+      const { params, query, body, identity } = request;
+      if (!identity) throw new ApiError('unauthenticated', 'nobody is known to ask for this');
+      const input = { params, query, body, by: identity };
       const result = await route.run(operations, input);
       return reply.code(status).send(status === 204 ? undefined : result);
     },

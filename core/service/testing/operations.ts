@@ -1,7 +1,8 @@
 /** A daemon in memory: what the API and its clients are tried on. */
 import { readFile } from 'node:fs/promises';
 import { cleanReport, finding, progress, vm as record } from '../../../test/records.ts';
-import type { ActionRecord, FindingRecord, VaultRecord } from '../../store/records.ts';
+import type { ActionRecord, FindingRecord, VaultRecord, VmActionRecord } from '../../store/records.ts';
+import type { Identity } from '../api/access.ts';
 import { OperationError } from '../error.ts';
 import type { Operations, PatchOrder, PowerVerb, ScanOrder, ScanQuery, VmQuery } from '../operations.ts';
 import { ScanFeed } from '../scan-feed.ts';
@@ -67,9 +68,22 @@ export const action = (): ActionRecord => ({
   outcomeAt: NOON,
 });
 
+export const vmAction = (): VmActionRecord => ({
+  id: 'vm-action-1',
+  vm: record().id,
+  action: 'revert',
+  snapshot: 'clean',
+  requester: { kind: 'api', name: 'night-shift', role: 'admin' },
+  intentAt: NOON,
+  outcome: { code: 'unknown', detail: 'the hypervisor did not answer' },
+  outcomeAt: NOON,
+});
+
 export class MemoryOperations implements Operations {
   /** What was asked, in order. */
   readonly calls: string[] = [];
+  /** By whom VMs were acted upon, in order. */
+  readonly askedBy: (Identity | undefined)[] = [];
   /** Thrown by every method that is asked of a VM, where it is set. */
   failure: Error | undefined;
   ready = true;
@@ -94,15 +108,18 @@ export class MemoryOperations implements Operations {
     return found;
   }
 
-  power(vm: string, verb: PowerVerb): Promise<VmView> {
+  power(vm: string, verb: PowerVerb, by?: Identity): Promise<VmView> {
+    this.askedBy.push(by);
     return this.did(`${verb} ${vm}`, () => this.vm(vm));
   }
 
-  snapshot(vm: string, name: string): Promise<VmView> {
+  snapshot(vm: string, name: string, by?: Identity): Promise<VmView> {
+    this.askedBy.push(by);
     return this.did(`snapshot ${vm} ${name}`, () => this.vm(vm));
   }
 
-  revert(vm: string, name: string): Promise<VmView> {
+  revert(vm: string, name: string, by?: Identity): Promise<VmView> {
+    this.askedBy.push(by);
     return this.did(`revert ${vm} ${name}`, () => this.vm(vm));
   }
 
@@ -168,6 +185,10 @@ export class MemoryOperations implements Operations {
 
   async actions(): Promise<Page<ActionRecord>> {
     return { items: [action()] };
+  }
+
+  async vmActions(): Promise<Page<VmActionRecord>> {
+    return { items: [vmAction()] };
   }
 
   async quarantine(): Promise<Page<VaultRecord>> {
