@@ -108,7 +108,7 @@ export class Daemon implements AsyncDisposable {
       onEnded: (job) => this.scanEnded(job),
     });
     feed.alsoTell(this.jobs);
-    this.triggers = new Triggers({ settings, guests, jobs: this.jobs, records, clock });
+    this.triggers = new Triggers({ settings, guests, jobs: this.jobs, records, clock, logger });
     this.guests = new Guests({
       ...{ sessions, clock, logger },
       onConnected: (domain) => this.triggers.connected(domain),
@@ -218,6 +218,7 @@ export class Daemon implements AsyncDisposable {
     this.served?.changed();
     this.meter.scanEnded(job);
     this.findings.scanEnded(job.id);
+    this.triggers.ended(job);
     return this.threats.answer(job);
   }
 
