@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { findGuestParts } from '../../demo/guest/parts.ts';
+import { findGuestParts, findProbeParts } from '../../demo/guest/parts.ts';
 import { type Configurable, defaults, loadSettings, type Settings } from '../config/index.ts';
 import { ConfigError, StoreError } from '../error.ts';
 import { configuredSockets } from '../hypervisor/sockets.ts';
@@ -114,7 +114,7 @@ function examineHost(settings: Settings): Promise<Check[]> {
     checkNode(process.versions.node),
     checkSpool(settings.spool),
     ...checkDemoGuest(findGuestParts()),
-    checkKvm(),
+    checkKvm(findProbeParts()),
     checkState(settings.state),
     checkJournal(settings.state),
   ]);
