@@ -183,7 +183,13 @@ export class KnownGuest implements KnownLines {
     }
   }
 
-  private keepListing({ isComplete, isWhole }: { readonly isComplete: boolean; readonly isWhole: boolean }): void {
+  private keepListing({
+    isComplete,
+    isWhole,
+  }: {
+    readonly isComplete: boolean;
+    readonly isWhole: boolean;
+  }): void {
     this.notes?.save();
     if (!this.notes || this.hasLied) return;
     const confirmed = this.lines
