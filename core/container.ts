@@ -16,7 +16,7 @@ import filePolicy from '../plugins/patches/file-policy/index.ts';
 import containFile from '../plugins/remediations/contain-file/index.ts';
 import deleteFile from '../plugins/remediations/delete-file/index.ts';
 import stopProcess from '../plugins/remediations/stop-process/index.ts';
-import { DEADLINES, GuestPath, type InstructionName } from '../protocol/index.ts';
+import { DEADLINES, displayText, GuestPath, type InstructionName } from '../protocol/index.ts';
 import type { AnyPlugin, Logger } from './api/index.ts';
 import { connectGuest } from './capability/connect.ts';
 import { loadIdentity } from './channel/identity.ts';
@@ -27,9 +27,12 @@ import { GuestQuarantine } from './control/guest-quarantine.ts';
 import { NeverTouch } from './control/never-touch.ts';
 import { Quarantine } from './control/quarantine.ts';
 import { Vault } from './control/vault.ts';
+import { VaultRoom } from './control/vault-room.ts';
 import { EnrolmentDesk } from './enrolment/desk.ts';
 import { EnrolmentGate } from './enrolment/gate.ts';
 import { LiveKeys } from './enrolment/live-keys.ts';
+import { describeError } from './error.ts';
+import { vaultState } from './events/ocsf.ts';
 import type { EventSink } from './events/sink.ts';
 import { activeFiles, Packs } from './pack/packs.ts';
 import { PackShelf } from './pack/shelf.ts';
@@ -41,6 +44,7 @@ import { Patcher } from './patch/patcher.ts';
 import { PluginRegistry } from './plugin/registry.ts';
 import { type Catalogue, type ThirdParty, thirdParty } from './plugin/third-party.ts';
 import { Known } from './scan/known.ts';
+import type { OnAnswered } from './scan/responder.ts';
 import { noteLateOutcomes } from './scan/response.ts';
 import { Scanner } from './scan/scanner.ts';
 import { Spool } from './scan/spool.ts';
@@ -53,8 +57,10 @@ import { EnrolmentStore } from './store/enrolments.ts';
 import { FindingStore } from './store/findings.ts';
 import { PackStore } from './store/packs.ts';
 import { PatchStore } from './store/patches.ts';
+import type { VmRecord } from './store/records.ts';
 import { ScanStore } from './store/scans.ts';
 import { VaultIndex } from './store/vault-index.ts';
+import { VmActionJournal } from './store/vm-action-journal.ts';
 import { VmStore } from './store/vms.ts';
 import { TOKENS } from './tokens.ts';
 import { type OpenSession, VmSession } from './vm-session.ts';
@@ -158,7 +164,7 @@ export async function compose(settings: Settings, options: ServiceOptions): Prom
     clock: Date.now,
   });
   started.defer(() => packWatch.stop());
-  const records = registerState(container, settings.state, database, options);
+  const { room, ...records } = registerState(container, settings.state, database, options);
   const sessions = new SessionPool(sessionOpener(container));
   container.register(TOKENS.openSession, { useValue: sessions.acquire.bind(sessions) });
 
@@ -175,6 +181,7 @@ export async function compose(settings: Settings, options: ServiceOptions): Prom
     condition: conditionOf(database, records, store),
     enrolment: container.resolve<EnrolmentDesk>(TOKENS.enrolmentDesk),
     spooled: () => spool.bytesHeld,
+    refusedByVault: () => room.refused,
     reconfigure: async (changed) => {
       await plugins.configure(changed.plugins);
       live.replace(changed);
@@ -209,13 +216,16 @@ function registerState(
   directory: string,
   database: StateDatabase,
   options: ServiceOptions,
-): Records {
+): Records & { readonly room: VaultRoom } {
   const journal = new ActionJournal(database);
   const scans = new ScanStore(database);
   const patches = new PatchStore(database);
   const index = new VaultIndex(database);
-  const vault = new Vault(directory, index);
   const vms = new VmStore(database);
+  const settings = container.resolve<LiveSettings>(TOKENS.settings);
+  const onChange = (vm: string, why: string | undefined) => void tellVaultState(vms.find(vm), why, options);
+  const room = new VaultRoom({ directory, index, limits: () => settings.current.vault, onChange });
+  const vault = new Vault(directory, index, room);
   const findings = new FindingStore(database);
   const executor = new ActionExecutor({ journal, vault, room: options.room, onClosed: options.onAction });
   scans.failAbandoned(Date.now());
@@ -223,6 +233,7 @@ function registerState(
   container.registerInstance(TOKENS.scans, scans);
   container.registerInstance(TOKENS.findings, findings);
   container.registerInstance(TOKENS.executor, executor);
+  container.register(TOKENS.onAnswered, { useValue: options.onAnswered ?? (() => undefined) });
   container.registerInstance(TOKENS.quarantine, new Quarantine(vault, executor));
   container.registerInstance(TOKENS.patchApplier, new PatchApplier({ executor, patches }));
   const enrolments = new EnrolmentStore(database);
@@ -231,7 +242,33 @@ function registerState(
   container.registerInstance(TOKENS.enrolmentDesk, new EnrolmentDesk(parts));
   const logger = container.resolve<Logger>(TOKENS.logger);
   container.registerInstance(TOKENS.liveKeys, new LiveKeys({ ...parts, logger }));
-  return { vms, scans, findings, actions: journal, vault: index };
+  return {
+    vms,
+    scans,
+    findings,
+    actions: journal,
+    vmActions: new VmActionJournal(database, journal),
+    vault: index,
+    room,
+  };
+}
+
+/** Once for each change; the log has it also where the event finds no room. */
+async function tellVaultState(
+  vm: VmRecord | undefined,
+  why: string | undefined,
+  { events, logger }: ServiceOptions,
+): Promise<void> {
+  if (!vm) return;
+  const name = displayText(vm.name);
+  if (why === undefined) logger.info(`files of ${name} are contained again`, { vm: vm.id });
+  else logger.warn(`files of ${name} are ${why}`, { vm: vm.id, code: 'vault-full' });
+  try {
+    await events.emit(vaultState(vm, why, Date.now()));
+  } catch (error) {
+    const { code, message } = describeError(error);
+    logger.warn(`that could not be told as an event: ${message}`, { vm: vm.id, code });
+  }
 }
 
 /** Only the bounds that are set: the agent refuses a grant that names one without a number. */
@@ -248,6 +285,7 @@ function sessionOpener(container: DependencyContainer): OpenSession {
   const records = {
     findings: container.resolve<FindingStore>(TOKENS.findings),
     events: container.resolve<EventSink>(TOKENS.events),
+    onAnswered: container.resolve<OnAnswered>(TOKENS.onAnswered),
   };
   const vms = container.resolve<VmStore>(TOKENS.vms);
   const clock = container.resolve<() => number>(TOKENS.clock);

@@ -28,6 +28,10 @@ export type StoreErrorCode =
 /** The state directory cannot be used, or does not have what was asked for. */
 export class StoreError extends CodedError<StoreErrorCode> {}
 
+/** The disk is full, or fails: nothing was kept. What needs no record goes on without. */
+export const isUnwritten = (error: unknown): error is StoreError =>
+  error instanceof StoreError && error.code === 'write-failed';
+
 export type InstructionErrorCode =
   | 'not-granted'
   | 'protected'
@@ -37,6 +41,10 @@ export type InstructionErrorCode =
   | 'outcome-unknown'
   /** Events find no room, so nothing is done. */
   | 'spool-full'
+  /** The vault takes no more of this guest, so nothing is contained. */
+  | 'vault-full'
+  /** It could not be written down first, so nothing is done. */
+  | 'not-recorded'
   | 'refused';
 /** An instruction was not, or may not have been, carried out. */
 export class InstructionError extends CodedError<InstructionErrorCode> {}

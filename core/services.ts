@@ -8,6 +8,7 @@ import type { EventRoom, EventSink } from './events/sink.ts';
 import type { PackChange } from './pack/packs.ts';
 import type { PatchReport } from './patch/apply.ts';
 import type { ScanHooks, ScanReport, ScanRequest } from './scan/report.ts';
+import type { OnAnswered } from './scan/responder.ts';
 import type { SessionPool } from './session-pool.ts';
 import type { ActionJournal } from './store/action-journal.ts';
 import type { StateCondition } from './store/condition.ts';
@@ -15,6 +16,7 @@ import type { FindingStore } from './store/findings.ts';
 import type { PackRecord } from './store/packs.ts';
 import type { ScanStore } from './store/scans.ts';
 import type { VaultIndex } from './store/vault-index.ts';
+import type { VmActionJournal } from './store/vm-action-journal.ts';
 import type { VmStore } from './store/vms.ts';
 
 /** The engine, composed: what its users ask of it. Every method rejects with CodedError. */
@@ -68,6 +70,8 @@ export interface HostServices extends Services {
   readonly enrolment: EnrolmentDesk;
   /** How full the spool is, in bytes. */
   spooled(): number;
+  /** How often the vault did not take a file, since the engine started. */
+  refusedByVault(): number;
   /**
    * Takes other settings up: those of policy count from the next scan and the next session of a guest. Rejects with
    * PluginError, and then the old ones stay. What needs a restart (state, spool, plugin directories) is not looked at.
@@ -81,6 +85,7 @@ export interface Records {
   readonly scans: ScanStore;
   readonly findings: FindingStore;
   readonly actions: ActionJournal;
+  readonly vmActions: VmActionJournal;
   readonly vault: VaultIndex;
 }
 
@@ -94,6 +99,8 @@ export interface ServiceOptions {
   readonly room?: EventRoom;
   /** Called with each action whose outcome is known. */
   readonly onAction?: (action: ClosedAction) => void;
+  /** Called with each finding that was answered. */
+  readonly onAnswered?: OnAnswered;
   /** Called when another version of a pack is in use. */
   readonly onPackChange?: (change: PackChange) => void;
 }

@@ -23,6 +23,7 @@ export const TOKENS = {
   executor: Symbol('executor'),
   vault: Symbol('vault'),
   quarantine: Symbol('quarantine'),
+  onAnswered: Symbol('onAnswered'),
   /** Opens the session of one VM, in a child container of its own. */
   openSession: Symbol('openSession'),
   /** Only in a VM's session: the guest, and what was learnt of it. */

@@ -1,8 +1,8 @@
-import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { ActionJournal } from '../store/action-journal.ts';
 import { StateDatabase } from '../store/database.ts';
 import { ScanStore } from '../store/scans.ts';
@@ -20,7 +20,10 @@ let directory: string;
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), 'lazaret-doctor-'));
 });
-afterEach(() => rm(directory, { recursive: true }));
+afterEach(async () => {
+  vi.unstubAllEnvs();
+  await rm(directory, { recursive: true });
+});
 
 describe('a check', () => {
   it('wants a Node that is new enough', () => {
@@ -53,8 +56,49 @@ describe('a check', () => {
     expect(await checkState(join(directory, 'none'))).toMatchObject({ status: 'ok' });
   });
 
-  it('says when virtual machines are emulated', async () => {
-    expect(await checkKvm(join(directory, 'none'))).toMatchObject({ status: 'warn' });
+  it('says when KVM is not there, or cannot be tried', async () => {
+    const device = join(directory, 'kvm');
+    expect(await checkKvm(undefined, device)).toMatchObject({
+      status: 'warn',
+      detail: expect.stringContaining('cannot be opened'),
+    });
+    await writeFile(device, '');
+    expect(await checkKvm(undefined, device)).toMatchObject({
+      status: 'warn',
+      remedy: expect.stringContaining('qemu'),
+    });
+    const none = { qemu: join(directory, 'none'), setpriv: join(directory, 'none') };
+    expect(await checkKvm(none, device)).toMatchObject({
+      status: 'warn',
+      detail: expect.stringContaining('ENOENT'),
+    });
+  });
+
+  it.each([
+    ['exit 33', 'ok', 'a guest was run on it'],
+    ['exit 1', 'warn', 'QEMU cannot run a guest on it'],
+    ['kill -KILL $$', 'warn', 'a guest on it hangs'],
+  ])('runs a guest to see whether KVM does (%s): %s', async (script, status, detail) => {
+    const device = join(directory, 'kvm');
+    await writeFile(device, '');
+    vi.stubEnv('TMPDIR', directory);
+    const setpriv = join(directory, 'setpriv');
+    await writeFile(setpriv, `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+    const check = await checkKvm({ qemu: 'qemu', setpriv }, device);
+    expect(check).toMatchObject({ status, detail: expect.stringContaining(detail) });
+    expect(check.remedy === undefined).toBe(status === 'ok');
+    expect((await readdir(directory)).toSorted()).toEqual(['kvm', 'setpriv']);
+  });
+
+  it('waits for a guest that hangs no longer than its deadline, and ends it', async () => {
+    const device = join(directory, 'kvm');
+    await writeFile(device, '');
+    const setpriv = join(directory, 'setpriv');
+    const pid = join(directory, 'pid');
+    await writeFile(setpriv, `#!/bin/sh\necho $$ > ${pid}\nexec sleep 600\n`, { mode: 0o755 });
+    expect((await checkKvm({ qemu: 'qemu', setpriv }, device)).detail).toContain('hangs');
+    const number = Number(await readFile(pid, 'utf8'));
+    expect(() => process.kill(number, 0)).toThrow(expect.objectContaining({ code: 'ESRCH' }));
   });
 });
 

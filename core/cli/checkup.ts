@@ -1,7 +1,10 @@
 /** What a host needs, looked at one by one. Nothing is changed. */
 import { constants } from 'node:fs';
-import { access, stat, statfs } from 'node:fs/promises';
+import { access, mkdtemp, rm, stat, statfs } from 'node:fs/promises';
 import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type KvmState, type ProbeParts, probeKvm } from '../../demo/guest/accelerator.ts';
 import type { FoundParts } from '../../demo/guest/parts.ts';
 import type { Domain } from '../channel/session.ts';
 import type { Settings } from '../config/index.ts';
@@ -79,13 +82,44 @@ export function checkDemoGuest({ parts, missing }: FoundParts): Check[] {
   }));
 }
 
-export async function checkKvm(device = '/dev/kvm'): Promise<Check> {
+const SWITCH_ON =
+  'switch virtualisation on in the firmware, load kvm_intel or kvm_amd, and join the group kvm';
+const NESTED =
+  'where this host is a virtual machine itself, have its hypervisor give it working nested virtualisation (kvm_intel.nested=1 or kvm_amd.nested=1 there); see dmesg';
+
+/** That the device opens says little: a guest is run, for a moment. `parts` is undefined where QEMU is missing. */
+export async function checkKvm(parts: ProbeParts | undefined, device = '/dev/kvm'): Promise<Check> {
   const name = 'kvm';
-  if (await isAccessible(device, constants.R_OK | constants.W_OK))
-    return { name, status: 'ok', detail: device };
-  const remedy =
-    'switch virtualisation on in the firmware, load kvm_intel or kvm_amd, and join the group kvm';
-  return { name, status: 'warn', detail: `${device} cannot be opened; the demo emulates its guest`, remedy };
+  if (!(await isAccessible(device, constants.R_OK | constants.W_OK)))
+    return {
+      name,
+      status: 'warn',
+      detail: `${device} cannot be opened; the demo emulates its guest`,
+      remedy: SWITCH_ON,
+    };
+  if (!parts) {
+    const detail = `${device} opens; whether a guest runs on it cannot be tried without QEMU`;
+    return { name, status: 'warn', detail, remedy: 'apt-get install qemu-system-x86 util-linux' };
+  }
+  const directory = await mkdtemp(join(tmpdir(), 'lazaret-kvm-'));
+  try {
+    return kvmCheck(await probeKvm(parts, directory, device), device);
+  } catch (error) {
+    return { name, status: 'warn', detail: `${device} cannot be tried: ${messageOf(error)}` };
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+function kvmCheck(state: KvmState, device: string): Check {
+  const name = 'kvm';
+  const trouble = {
+    closed: `${device} cannot be opened`,
+    hangs: `${device} opens, but a guest on it hangs; the demo emulates its guest`,
+    fails: `${device} opens, but QEMU cannot run a guest on it; the demo emulates its guest`,
+  } as const;
+  if (state === 'runs') return { name, status: 'ok', detail: `${device}, a guest was run on it` };
+  return { name, status: 'warn', detail: trouble[state], remedy: state === 'closed' ? SWITCH_ON : NESTED };
 }
 
 /** The state directory must be private; one that is not there yet is made at the first scan. */

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { findGuestParts } from '../../demo/guest/parts.ts';
+import { findGuestParts, findProbeParts } from '../../demo/guest/parts.ts';
 import { type Configurable, defaults, loadSettings, type Settings } from '../config/index.ts';
 import { ConfigError, StoreError } from '../error.ts';
 import { configuredSockets } from '../hypervisor/sockets.ts';
@@ -22,6 +22,7 @@ import { type Context, perform, type Run } from './run.ts';
 import { checkGuests, checkLibvirt, findService } from './service-checkup.ts';
 import type { Paint } from './style.ts';
 import { columnsOf, harmless, pad } from './text.ts';
+import { checkVault } from './vault-checkup.ts';
 
 export function registerDoctor(program: Command, context: Context): void {
   program
@@ -40,6 +41,7 @@ async function doctor(run: Run, context: Context): Promise<number> {
     ...loading,
     ...configuration,
     ...(await examine(own)),
+    ...(await checkVault(own)),
     ...(await packs(own)),
     ...(isLoaded ? await examinePlugins(own, context) : []),
   ];
@@ -114,7 +116,7 @@ function examineHost(settings: Settings): Promise<Check[]> {
     checkNode(process.versions.node),
     checkSpool(settings.spool),
     ...checkDemoGuest(findGuestParts()),
-    checkKvm(),
+    checkKvm(findProbeParts()),
     checkState(settings.state),
     checkJournal(settings.state),
     ...checkActions(settings.state, Date.now()),

@@ -13,9 +13,11 @@ import { defaults, type Settings } from '../config/index.ts';
 import { StoreError } from '../error.ts';
 import type { EventSink } from '../events/sink.ts';
 import type { ScanReport, ScanRequest } from '../scan/report.ts';
+import { ActionJournal } from '../store/action-journal.ts';
 import { StateDatabase } from '../store/database.ts';
 import { FindingStore } from '../store/findings.ts';
 import { VaultIndex } from '../store/vault-index.ts';
+import { VmActionJournal } from '../store/vm-action-journal.ts';
 import { VmStore } from '../store/vms.ts';
 import type { Engine } from './engine.ts';
 import type { Io } from './io.ts';
@@ -381,7 +383,27 @@ describe('what is kept', () => {
       status: 'held',
       at: 0,
     });
+    const vmActions = new VmActionJournal(database, new ActionJournal(database));
+    vmActions.intent({
+      ...{ id: HELD, vm: vm().id, action: 'revert', snapshot: 'clean', intentAt: 0 },
+      requester: { kind: 'api', name: 'night-shift', role: 'admin' },
+    });
+    vmActions.outcome(HELD, { code: 'failed', detail: 'it said\nno' }, 1);
+    vmActions.intent({
+      ...{ id: 'c6f1c2de-3f4a-4b5c-8d6e-7f8091a2b3c4', vm: 'gone', action: 'pause', intentAt: 2 },
+      requester: { kind: 'policy', rule: 'onActiveThreat: pause', scan: 'scan-1' },
+    });
     database.close();
+  });
+
+  it('tells what was done to VMs, by whom, and what came of it', async () => {
+    const { out, code } = await lazaret(['vm', 'history', '--state', state]);
+    const [, first, second] = out.split('\n');
+    expect(first).toMatch(/gone +pause +policy onActiveThreat: pause \(scan scan-1\) +open$/);
+    expect(second).toMatch(/web-1 +revert clean +night-shift \(admin\) +failed: it said\\x0ano$/);
+    expect(code).toBe(0);
+    const one = await lazaret(['vm', 'history', 'web-1', '--state', state, '--json']);
+    expect(JSON.parse(one.out)).toMatchObject({ id: HELD, outcome: { code: 'failed' } });
   });
 
   it('is shown as tables', async () => {

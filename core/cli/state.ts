@@ -9,6 +9,7 @@ import { PackStore } from '../store/packs.ts';
 import { PatchStore } from '../store/patches.ts';
 import { unreadableRows } from '../store/unreadable.ts';
 import { VaultIndex } from '../store/vault-index.ts';
+import { VmActionJournal } from '../store/vm-action-journal.ts';
 import { VmStore } from '../store/vms.ts';
 
 export class State {
@@ -16,6 +17,7 @@ export class State {
   readonly enrolments: EnrolmentStore;
   readonly findings: FindingStore;
   readonly journal: ActionJournal;
+  readonly vmActions: VmActionJournal;
   readonly vault: VaultIndex;
   readonly patches: PatchStore;
   readonly packs: PackStore;
@@ -27,6 +29,7 @@ export class State {
     this.enrolments = new EnrolmentStore(database);
     this.findings = new FindingStore(database);
     this.journal = new ActionJournal(database);
+    this.vmActions = new VmActionJournal(database, this.journal);
     this.vault = new VaultIndex(database);
     this.patches = new PatchStore(database);
     this.packs = new PackStore(database);

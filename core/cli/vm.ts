@@ -11,6 +11,7 @@ import { type Context, perform, type Run } from './run.ts';
 import { State } from './state.ts';
 import type { Column } from './table.ts';
 import { displayWire, harmless } from './text.ts';
+import { registerVmHistory } from './vm-history.ts';
 import { listLive, liveJson, renderLive, showLive } from './vm-live.ts';
 import { renderVm } from './vm-page.ts';
 import { registerVmPower } from './vm-power.ts';
@@ -26,6 +27,7 @@ export function registerVm(program: Command, context: Context): void {
     .description('shows one VM: identity, capabilities, instruction set, and what was withheld and why')
     .argument('<vm>', 'its name or id')
     .action(perform(context, (run) => show(run, context)));
+  registerVmHistory(vm, context);
   registerVmPower(vm, context);
 }
 

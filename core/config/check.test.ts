@@ -7,7 +7,7 @@ import { defaults } from './schema.ts';
 import { SECRET } from './values.ts';
 
 const TOP =
-  'state, spool, scan, policy, groups, schedule, budget, libvirt, vms, sockets, enrolment, api, events, log, packs, pluginDirectories, plugins';
+  'state, spool, vault, scan, policy, groups, schedule, budget, libvirt, vms, sockets, enrolment, api, events, log, packs, pluginDirectories, plugins';
 const ABSOLUTE = 'expected an absolute path on this host, without NUL';
 
 /** Each wrong configuration, with every line that its error must have. */

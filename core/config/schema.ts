@@ -6,6 +6,7 @@ import { bytes } from './quantity.ts';
 import { budget, schedule } from './schedule-schema.ts';
 import { api, enrolment, events, log } from './service-schema.ts';
 import { flag, hostPath, list, mapping, text, wholeNumber } from './values.ts';
+import { vault } from './vault-schema.ts';
 
 const overflow = mapping({
   enabled: flag().default(true).describe('Let larger content wait on disk; without it, it is unscanned.'),
@@ -63,6 +64,7 @@ export const settingsSchema = mapping({
     .default('/var/lib/lazaret')
     .describe('The state directory: identities, findings, journal, vault. Readable by its owner alone.'),
   spool: spool.prefault({}).describe('Content on its way from guests to detectors.'),
+  vault: vault.prefault({}).describe('How much may lie in quarantine.'),
   scan: scan.prefault({}).describe('How scans share this host.'),
   policy: policy.prefault({}).describe('What may be looked at, and what may be done.'),
   groups: groups.default([]).describe('VMs that have settings of their own.'),

@@ -8,6 +8,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type FileTarget, GuestPath, type Outcome, type SealedInstruction } from '../../protocol/index.ts';
 import { lost, MemoryGuest, sha256Of } from '../../test/memory-guest.ts';
 import { ChannelError } from '../channel/error.ts';
+import { StoreError } from '../error.ts';
 import { ActionJournal } from '../store/action-journal.ts';
 import { StateDatabase } from '../store/database.ts';
 import { VaultIndex } from '../store/vault-index.ts';
@@ -67,6 +68,45 @@ describe('a contained file of a suspended guest', () => {
     expect(guest.staged.size).toBe(0);
     await quarantine.restore(guest.connect(), held);
     expect(guest.files.has('/tmp/x')).toBe(true);
+  });
+});
+
+describe('a disk that takes no more', () => {
+  const fullDisk = () => {
+    throw new StoreError('write-failed', 'the disk is full: make room');
+  };
+
+  test('has nothing done, and leaves nothing in the vault', async () => {
+    const target = guest.write('/tmp/x', MALWARE);
+    const unwritable = Object.assign(Object.create(journal), { intent: fullDisk });
+    const blocked = new ActionExecutor({ journal: unwritable, vault });
+    await expect(blocked.perform(guest.connect(), contain(target))).rejects.toThrow(code('not-recorded'));
+    expect([guest.received, index.list(), inVault()]).toEqual([[], [], []]);
+    expect(guest.files.has('/tmp/x')).toBe(true);
+    expect((await executor.perform(guest.connect(), contain(target))).outcome.code).toBe('done');
+  });
+
+  test('when the guest has answered leaves the action open, and its outcome is asked for again', async () => {
+    const target = guest.write('/tmp/x', MALWARE);
+    const unwritable = Object.assign(Object.create(journal), { outcome: fullDisk });
+    const blocked = new ActionExecutor({ journal: unwritable, vault });
+    await expect(blocked.perform(guest.connect(), contain(target))).rejects.toThrow(code('outcome-unknown'));
+    expect(index.list()).toMatchObject([{ status: 'arriving' }]);
+    expect(await executor.reconcile(guest.connect())).toMatchObject([{ outcome: { code: 'done' } }]);
+    expect(index.list()).toMatchObject([{ status: 'held' }]);
+  });
+
+  test('is told from a damaged journal, upon which nothing goes on', async () => {
+    const target = guest.write('/tmp/x', MALWARE);
+    const damaged = () => {
+      throw new StoreError('corrupt', 'the journal was edited');
+    };
+    const blocked = new ActionExecutor({
+      journal: Object.assign(Object.create(journal), { intent: damaged }),
+      vault,
+    });
+    await expect(blocked.perform(guest.connect(), contain(target))).rejects.toThrow(code('corrupt'));
+    expect(guest.received).toEqual([]);
   });
 });
 

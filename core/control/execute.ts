@@ -11,7 +11,7 @@ import { randomUUID } from 'node:crypto';
 import { DEADLINES, type Instruction } from '../../protocol/index.ts';
 import type { InstructionSet } from '../capability/instruction-set.ts';
 import type { GuestSession } from '../channel/session.ts';
-import { InstructionError, StoreError } from '../error.ts';
+import { InstructionError, isUnwritten, StoreError } from '../error.ts';
 import type { EventRoom } from '../events/sink.ts';
 import type { ActionJournal } from '../store/action-journal.ts';
 import type { ActionRecord, RecordedOutcome, VmRecord } from '../store/records.ts';
@@ -81,8 +81,9 @@ export class ActionExecutor {
   /**
    * Carries out one instruction; resolves with its outcome, whatever that is. Throws InstructionError
    * `suspended`, `not-granted`, `protected` or `spool-full` (nothing was sent), or `outcome-unknown` (it was sent, and what came of it
-   * is asked again at the next connection); StoreError when it could not be written down, and then nothing was sent either. An
-   * aborted `signal` keeps it from being begun; once the intent is written it is not cut short.
+   * is asked again at the next connection); `vault-full` or `not-recorded` when it could not be written down first, and then
+   * nothing was sent either; StoreError. An aborted `signal` keeps it from being begun; once the intent is written it is
+   * not cut short.
    */
   async perform(guest: ActingGuest, request: ActionRequest, signal?: AbortSignal): Promise<ClosedAction> {
     requireAllowed(guest, request.instruction);
@@ -90,10 +91,25 @@ export class ActionExecutor {
     signal?.throwIfAborted();
     const intent = this.intentOf(guest, request);
     return this.during(intent.id, async () => {
-      if ('content' in request) await this.intoVault(intent, request);
-      this.journal.intent(intent);
+      await this.writeDown(intent, request);
       return this.carryOut(guest, intent);
     });
+  }
+
+  /** On a disk that takes no writes nothing is done; what is found is told all the same. */
+  private async writeDown(intent: ActionRecord, request: ActionRequest): Promise<void> {
+    try {
+      if ('content' in request) await this.intoVault(intent, request);
+      this.journal.intent(intent);
+    } catch (cause) {
+      if (!isUnwritten(cause)) throw cause;
+      if (this.journal.find(intent.id) === undefined) await this.vault.abandon(intent.id).catch(keepForLater);
+      throw new InstructionError(
+        'not-recorded',
+        `nothing is done, as it cannot be written down first: ${cause.message}`,
+        { cause },
+      );
+    }
   }
 
   /**
@@ -124,7 +140,10 @@ export class ActionExecutor {
     }
     const action = this.journal.find(id);
     if (!action || action.outcome) return undefined;
-    return this.close(id, { code: 'unknown', detail: 'an operator decided not to ask the guest any more' });
+    return this.close(action, {
+      code: 'unknown',
+      detail: 'an operator decided not to ask the guest any more',
+    });
   }
 
   private async during<Result>(id: string, work: () => Promise<Result>): Promise<Result> {
@@ -175,10 +194,8 @@ export class ActionExecutor {
   private async carryOut({ session }: ActingGuest, intent: ActionRecord): Promise<ClosedAction> {
     const { id, epoch, expires, instruction } = intent;
     const sealed = { id, epoch, expires, instruction };
-    return this.close(
-      id,
-      await sendUntilAnswered(session, sealed).catch((error) => this.afterFailure(id, error)),
-    );
+    const outcome = await sendUntilAnswered(session, sealed).catch((error) => this.afterFailure(id, error));
+    return this.close(intent, outcome);
   }
 
   /** Counts the try; throws the error unless there were so many that the action is closed as `unknown`. */
@@ -188,11 +205,25 @@ export class ActionExecutor {
     return outcome;
   }
 
-  private async close(id: string, outcome: RecordedOutcome): Promise<ClosedAction> {
-    const closed = requireClosed(this.journal.outcome(id, outcome, this.clock()));
+  private async close(intent: ActionRecord, outcome: RecordedOutcome): Promise<ClosedAction> {
+    const closed = this.writeOutcome(intent, outcome);
     await this.vault.settle(closed);
     this.onClosed(closed);
     return closed;
+  }
+
+  /** An outcome that cannot be written down is not known: the guest tells it again at the next connection. */
+  private writeOutcome({ id, instruction }: ActionRecord, outcome: RecordedOutcome): ClosedAction {
+    try {
+      return requireClosed(this.journal.outcome(id, outcome, this.clock()));
+    } catch (cause) {
+      if (!isUnwritten(cause)) throw cause;
+      throw new InstructionError(
+        'outcome-unknown',
+        `the outcome of ${instruction.name} (${id}) cannot be written down; the guest is asked for it again at the next connection: ${cause.message}`,
+        { cause },
+      );
+    }
   }
 
   /** What a crash left between the journal and the vault. */
@@ -201,6 +232,11 @@ export class ActionExecutor {
     await this.vault.dropUnclaimed(vm, isClaimed);
     for (const action of this.journal.list({ vm })) if (action.outcome) await this.vault.settle(action);
   }
+}
+
+/** What a full disk does not let go now is dropped at the next connection (`Vault.dropUnclaimed`). */
+function keepForLater(error: unknown): void {
+  if (!isUnwritten(error)) throw error;
 }
 
 /** Throws InstructionError `suspended`, `not-granted` or `protected`. */

@@ -10,12 +10,14 @@ import { mkdirSync } from 'node:fs';
 import { constants, type FileHandle, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { RestoreTarget } from '../../protocol/index.ts';
+import { defaults } from '../config/index.ts';
 import { StoreError } from '../error.ts';
 import type { ActionRecord, RecordedOutcome, VaultRecord } from '../store/records.ts';
 import { toStoreError } from '../store/sqlite-error.ts';
 import type { VaultIndex } from '../store/vault-index.ts';
 import { FIRST_HEADER, HEADER, mask, neutralise } from './neutralise.ts';
 import { writeRuns } from './sparse.ts';
+import { VaultRoom } from './vault-room.ts';
 
 const MAY_BE_TAKEN: ReadonlySet<RecordedOutcome['code']> = new Set(['done', 'interrupted', 'unknown']);
 const CHUNK_BYTES = 1024 * 1024;
@@ -24,21 +26,23 @@ const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 export class Vault {
   private readonly directory: string;
   private readonly index: VaultIndex;
+  private readonly room: VaultRoom;
 
-  /** `stateDirectory` exists, and its database is open for changes. */
-  constructor(stateDirectory: string, index: VaultIndex) {
+  /** `stateDirectory` exists, and its database is open for changes. Without `room`, the bounds are the defaults. */
+  constructor(stateDirectory: string, index: VaultIndex, room?: VaultRoom) {
     this.directory = join(stateDirectory, 'vault');
     this.index = index;
+    this.room = room ?? new VaultRoom({ directory: stateDirectory, index, limits: () => defaults().vault });
   }
 
   /**
-   * Copies content into the vault, as `arriving`; durable when it resolves. Throws StoreError, and then leaves
-   * nothing behind.
+   * Copies content into the vault, as `arriving`; durable when it resolves. Throws StoreError or InstructionError
+   * `vault-full`, and then leaves nothing behind.
    */
   async hold(contentFile: string, record: Omit<VaultRecord, 'status' | 'state'>): Promise<void> {
     const path = this.pathOf(record.id);
     this.createDirectory();
-    this.index.save({ ...record, status: 'arriving' });
+    using _place = await this.room.take(record, () => this.index.save({ ...record, status: 'arriving' }));
     try {
       await writeNeutralised(contentFile, path, record.sha256);
       await sync(this.directory);
@@ -73,6 +77,12 @@ export class Vault {
     for (const record of this.index.list({ vm, status: 'arriving' })) {
       if (!isIntended(record.action)) await this.drop(record);
     }
+  }
+
+  /** Drops what was stored for a command that never came to be. StoreError. */
+  async abandon(action: string): Promise<void> {
+    const record = this.index.ofAction(action);
+    if (record?.status === 'arriving') await this.drop(record);
   }
 
   /**

@@ -1,8 +1,15 @@
 import { describe, expect, it } from 'vitest';
 import { type Instruction, type Outcome, type OutcomeCode, outcomeCodes } from '../../protocol/index.ts';
 import { finding, processFinding, report, vm } from '../../test/records.ts';
-import type { ActionRecord, FindingRecord, ScanRecord, VmRecord } from '../store/records.ts';
-import { detectionFinding, remediation, scanEnded, scanStarted } from './ocsf.ts';
+import type {
+  ActionRecord,
+  FindingRecord,
+  Requester,
+  ScanRecord,
+  VmActionRecord,
+  VmRecord,
+} from '../store/records.ts';
+import { detectionFinding, remediation, scanEnded, scanStarted, vaultState, vmActionEvent } from './ocsf.ts';
 import type { OcsfEvent } from './sink.ts';
 
 const SHA256 = 'cd'.repeat(32);
@@ -36,6 +43,11 @@ const { id, vm: scanned } = scan;
 const asked = { id, vm: scanned, mode: 'contain', dryRun: false, trigger: 'manual' } as const;
 const running: ScanRecord = { ...asked, startedAt: 1, state: 'running' };
 
+const vmAction = (requester: Requester): VmActionRecord => ({
+  ...{ id: 'vm-action-1', vm: vm().id, action: 'pause', requester, intentAt: 5 },
+  ...{ outcome: { code: 'done' }, outcomeAt: 6 },
+});
+
 /** One event of each kind that there is. */
 const all: readonly OcsfEvent[] = [
   scanStarted(running, vm()),
@@ -44,6 +56,10 @@ const all: readonly OcsfEvent[] = [
   scanEnded({ ...running, finishedAt: 5 }, vm(), { kind: 'failed', reason: 'the guest is silent' }),
   detectionFinding(finding(), vm()),
   detectionFinding(processFinding(), vm()),
+  vaultState(vm(), 'not contained, the vault is full', 7),
+  vaultState(vm(), undefined, 8),
+  vmActionEvent(vmAction({ kind: 'api', name: 'night-shift', role: 'admin' }), vm().name),
+  vmActionEvent(vmAction({ kind: 'policy', rule: 'onActiveThreat: pause', scan: 'scan-1' }), vm().name),
   ...(Object.keys(TARGETS) as Name[]).flatMap((name) => [
     remediation(action(name), vm()),
     ...outcomeCodes.map((code) => remediation(action(name, { code }), vm(), finding())),
@@ -317,3 +333,34 @@ function stringsIn(value: unknown): string[] {
   if (typeof value !== 'object' || value === null) return [];
   return Object.values(value).flatMap(stringsIn);
 }
+
+describe('a vault that takes no more of a VM', () => {
+  it('is an error of ours, with its reason, and so is told when it is over', () => {
+    expect(vaultState(vm(), 'it has 7 files', 7)).toMatchObject({
+      class_uid: 6008,
+      activity_id: 1,
+      status_id: 2,
+      status_code: 'vault-full',
+      status_detail: 'it has 7 files',
+    });
+    const over = vaultState(vm(), undefined, 8);
+    expect(over).toMatchObject({ class_uid: 6008, activity_id: 99, status_id: 1, status_code: 'vault-open' });
+    expect(over).not.toHaveProperty('status_detail');
+  });
+});
+
+describe('an action upon a VM', () => {
+  it('is an activity of an entity, with who had it done', () => {
+    const [byName, byPolicy] = all.filter(({ class_uid }) => class_uid === 3004);
+    expect(byName).toMatchObject({
+      ...{ activity_id: 12, status_id: 1, start_time: 5, end_time: 6 },
+      ...{ actor: { user: { name: 'night-shift' } }, entity: { uid: vm().id } },
+    });
+    expect(byPolicy).toMatchObject({
+      metadata: { correlation_uid: 'scan-1' },
+      comment: expect.stringContaining('onActiveThreat: pause'),
+    });
+    const { outcome: _, ...open } = vmAction({ kind: 'api', name: 'x', role: 'admin' });
+    expect(() => vmActionEvent(open, 'web-1')).toThrow(TypeError);
+  });
+});

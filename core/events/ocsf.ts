@@ -6,3 +6,5 @@
 export { detectionFinding } from './detection-finding.ts';
 export { remediation } from './remediation.ts';
 export { type ScanOutcome, scanEnded, scanStarted } from './scan-activity.ts';
+export { vaultState } from './vault-state.ts';
+export { vmActionEvent } from './vm-action.ts';

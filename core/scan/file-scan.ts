@@ -206,10 +206,14 @@ export class FileScan {
 
   /** The inode of a file that is gone can be another file's by now. Who still runs the old one is read anew. */
   private forgetRemoved(found: readonly Answerable[], answered: readonly FindingRecord[]): void {
-    for (const [place, { actionable }] of found.entries()) {
-      const response = answered[place]?.response;
-      const isRemoved = response === 'contained' || response === 'deleted';
-      if (isRemoved && actionable.kind === 'file') this.scan.guilty.delete(inodeKey(actionable.file));
+    const removed = new Set(
+      answered.flatMap(({ id, response }) =>
+        response === 'contained' || response === 'deleted' ? [id] : [],
+      ),
+    );
+    for (const { actionable } of found) {
+      const isRemoved = actionable.kind === 'file' && removed.has(actionable.id);
+      if (isRemoved) this.scan.guilty.delete(inodeKey(actionable.file));
     }
   }
 

@@ -9,11 +9,11 @@ import type { ConnectedGuest } from '../capability/connect.ts';
 import type { ActionExecutor, ActionRequest, ClosedAction } from '../control/execute.ts';
 import type { NeverTouch } from '../control/never-touch.ts';
 import { type NamedRemediation, planActions } from '../control/plan.ts';
-import { InstructionError } from '../error.ts';
+import { InstructionError, isUnwritten } from '../error.ts';
 import { detectionFinding, remediation as remediationEvent } from '../events/ocsf.ts';
 import type { EventSink } from '../events/sink.ts';
 import type { FindingStore } from '../store/findings.ts';
-import type { FileNames, FindingRecord } from '../store/records.ts';
+import type { FileNames, FindingRecord, VmRecord } from '../store/records.ts';
 import type { Found } from './findings.ts';
 import { NamedFindings, type Plan } from './named.ts';
 import { ResponseLog } from './response.ts';
@@ -35,6 +35,8 @@ export interface ResponderParts {
   readonly knownNeeds: KnownNeedsOfGuest;
   readonly findings: FindingStore;
   readonly events: EventSink;
+  /** Called with each finding that was answered, and with it as it was kept before. */
+  readonly onAnswered?: OnAnswered | undefined;
 }
 
 export interface ResponsePolicy {
@@ -42,6 +44,28 @@ export interface ResponsePolicy {
   readonly dryRun: boolean;
   readonly deleteWhenNotContainable: boolean;
 }
+
+/** A finding of which the disk took no record. */
+export interface Unrecorded {
+  readonly record: FindingRecord;
+  readonly why: string;
+}
+
+/** What was answered: the findings as they are after that, in the order in which they were given, without those of no record. */
+export interface Answered {
+  readonly findings: readonly FindingRecord[];
+  /** Nothing is done about them, and they do not count as found. */
+  readonly unrecorded: readonly Unrecorded[];
+}
+
+/** A finding that is on record, and how it was before. */
+interface Kept {
+  readonly answerable: Answerable;
+  readonly record: FindingRecord;
+  readonly before: FindingRecord | undefined;
+}
+
+export type OnAnswered = (now: FindingRecord, before: FindingRecord | undefined, vm: VmRecord) => void;
 
 export class Responder {
   /** What the report tells of; all else is in the records alone. */
@@ -62,23 +86,24 @@ export class Responder {
     this.parts.neverTouch.observeProcess(process);
   }
 
-  /** Gives each finding as it is after that, in the order in which they were given. */
-  async answer(answerables: readonly Answerable[], signal: AbortSignal): Promise<readonly FindingRecord[]> {
-    if (answerables.length === 0) return [];
-    const kept = await this.keep(answerables);
+  async answer(found: readonly Answerable[], signal: AbortSignal): Promise<Answered> {
+    if (found.length === 0) return { findings: [], unrecorded: [] };
+    const unrecorded: Unrecorded[] = [];
+    const kept = await this.keep(found, unrecorded);
+    const answerables = kept.map(({ answerable }) => answerable);
     const plan = await this.plan(answerables, signal);
     const steps = Map.groupBy(plan.steps, ({ finding }) => finding);
     const withheld = Map.groupBy(plan.withheld, ({ finding }) => finding);
-    const answered: FindingRecord[] = [];
-    for (const [place, answerable] of answerables.entries()) {
-      const record = kept[place] as FindingRecord;
-      const own = { steps: steps.get(record.id) ?? [], withheld: withheld.get(record.id) ?? [] };
-      this.named.planFor(record.id, own);
-      answered.push(await this.carryOut(record, own, answerable, signal));
+    const findings: FindingRecord[] = [];
+    for (const each of kept) {
+      const { id } = each.record;
+      const own = { steps: steps.get(id) ?? [], withheld: withheld.get(id) ?? [] };
+      this.named.planFor(id, own);
+      findings.push(await this.carryOut(each, own, unrecorded, signal));
       // Where nothing is asked of the guest, all is written down without a wait, while others wait for their turn.
       await nextTurn();
     }
-    return answered;
+    return { findings, unrecorded };
   }
 
   /** Says of each finding how many names its file has and how many were found; a name that was not is told at once. */
@@ -93,11 +118,21 @@ export class Responder {
   }
 
   /** Their events are emitted together, so that one write of the spool serves all. */
-  private async keep(answerables: readonly Answerable[]): Promise<readonly FindingRecord[]> {
-    const kept = this.parts.findings.upsertAll(answerables.map(({ record }) => record));
-    for (const each of kept) this.named.note(each);
-    await Promise.all(kept.map((each) => this.parts.events.emit(detectionFinding(each, this.guest.vm))));
-    return kept;
+  private async keep(found: readonly Answerable[], unrecorded: Unrecorded[]): Promise<readonly Kept[]> {
+    const { findings, events } = this.parts;
+    const before = found.map(({ record }) => findings.find(record.id));
+    try {
+      const records = findings.upsertAll(found.map(({ record }) => record));
+      for (const record of records) this.named.note(record);
+      await Promise.all(records.map((each) => events.emit(detectionFinding(each, this.guest.vm))));
+      return found.map((answerable, place) => {
+        return { answerable, record: records[place] as FindingRecord, before: before[place] };
+      });
+    } catch (error) {
+      if (!isUnwritten(error)) throw error;
+      unrecorded.push(...found.map(({ record }) => ({ record, why: error.message })));
+      return [];
+    }
   }
 
   private async plan(answerables: readonly Answerable[], signal: AbortSignal) {
@@ -123,9 +158,9 @@ export class Responder {
 
   /** The steps for one finding, in their order. One that fails does not keep the next from being tried. */
   private async carryOut(
-    finding: FindingRecord,
+    { record, before, answerable: { content, remark } }: Kept,
     { steps, withheld }: Plan,
-    { content, remark }: Pick<Answerable, 'content' | 'remark'>,
+    unrecorded: Unrecorded[],
     signal: AbortSignal,
   ): Promise<FindingRecord> {
     const log = new ResponseLog(withheld.map(({ reason }) => reason));
@@ -133,18 +168,35 @@ export class Responder {
     if (this.policy.dryRun && steps.length > 0)
       log.explain('a dry run: the plan was shown and not carried out');
     for (const { step } of this.policy.dryRun ? [] : steps) {
-      const action = await this.act(finding, step, content, signal);
+      const action = await this.act(record, step, content, signal);
       if (action instanceof InstructionError) {
         if (action.code === 'outcome-unknown') log.unknown(action.message);
         else log.failure(action.message);
       } else log.outcome(step.instruction, action.outcome);
     }
-    const answered = this.parts.findings.setResponse(finding.id, log.response, log.reason);
+    const answered = this.respond(record, log, unrecorded);
+    if (!answered) return record;
     this.named.note(answered);
+    this.parts.onAnswered?.(answered, before, this.guest.vm);
     // In mode detect there is nothing to be added to what was told when it was found.
     if (this.policy.mode !== 'detect')
       await this.parts.events.emit(detectionFinding(answered, this.guest.vm));
     return answered;
+  }
+
+  /** Undefined where the response could not be written down: on record the finding stays as it was. */
+  private respond(
+    record: FindingRecord,
+    { response, reason }: ResponseLog,
+    unrecorded: Unrecorded[],
+  ): FindingRecord | undefined {
+    try {
+      return this.parts.findings.setResponse(record.id, response, reason);
+    } catch (error) {
+      if (!isUnwritten(error)) throw error;
+      unrecorded.push({ record, why: error.message });
+      return undefined;
+    }
   }
 
   private async act(

@@ -6,6 +6,7 @@ import { detectionFinding, remediation as remediationEvent } from '../events/ocs
 import type { EventSink } from '../events/sink.ts';
 import type { FindingStore } from '../store/findings.ts';
 import type { FindingRecord, RecordedOutcome, VmRecord } from '../store/records.ts';
+import type { OnAnswered } from './responder.ts';
 
 type Answering = 'stop:process' | 'contain:file' | 'delete:file';
 type Response = FindingRecord['response'];
@@ -60,7 +61,15 @@ export class ResponseLog {
 export async function noteLateOutcomes(
   closed: readonly ClosedAction[],
   vm: VmRecord,
-  { findings, events }: { readonly findings: FindingStore; readonly events: EventSink },
+  {
+    findings,
+    events,
+    onAnswered,
+  }: {
+    readonly findings: FindingStore;
+    readonly events: EventSink;
+    readonly onAnswered?: OnAnswered | undefined;
+  },
 ): Promise<void> {
   const logs = new Map<string, ResponseLog>();
   const answered = new Map<string, FindingRecord>();
@@ -71,7 +80,9 @@ export async function noteLateOutcomes(
       const log = logs.get(finding.id) ?? new ResponseLog();
       logs.set(finding.id, log);
       log.outcome(instruction.name, outcome);
+      const before = finding;
       finding = findings.setResponse(finding.id, log.response, log.reason);
+      onAnswered?.(finding, before, vm);
       answered.set(finding.id, finding);
     }
     await events.emit(remediationEvent(action, vm, finding));

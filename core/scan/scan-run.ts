@@ -6,21 +6,21 @@ import { cancelled } from '../channel/deadline.ts';
 import { type LiveSettings, type Policy, settingsFor } from '../config/index.ts';
 import type { ActionExecutor } from '../control/execute.ts';
 import { NeverTouch } from '../control/never-touch.ts';
-import { describeError, ScanError } from '../error.ts';
+import { describeError, isUnwritten, ScanError } from '../error.ts';
 import { type ScanOutcome, scanEnded, scanStarted } from '../events/ocsf.ts';
 import type { EventSink } from '../events/sink.ts';
 import type { Packs } from '../pack/packs.ts';
 import type { HeldDetectors, PluginRegistry } from '../plugin/registry.ts';
 import type { FindingStore } from '../store/findings.ts';
 import type { ScanRecord, ScanSummary } from '../store/records.ts';
-import type { ScanStore } from '../store/scans.ts';
+import type { BegunScan, EndedScan, ScanStore } from '../store/scans.ts';
 import { TOKENS } from '../tokens.ts';
 import type { InventoryPolicy } from './inventory.ts';
 import type { Known } from './known.ts';
 import { Pace } from './pace.ts';
 import { PacedSession } from './paced-session.ts';
 import { isPartial, type ScanHooks, type ScanReport, type ScanRequest } from './report.ts';
-import { Responder } from './responder.ts';
+import { type OnAnswered, Responder } from './responder.ts';
 import { GuestScan } from './scan.ts';
 import type { Spool } from './spool.ts';
 import { Tally } from './tally.ts';
@@ -40,6 +40,7 @@ export class ScanRun {
     @inject(TOKENS.clock) private readonly clock: () => number,
     @inject(TOKENS.packs) private readonly packs: Pick<Packs, 'problems'>,
     @inject(TOKENS.known) private readonly known: Known,
+    @inject(TOKENS.onAnswered) private readonly onAnswered: OnAnswered,
   ) {}
 
   /** Rejects with ChannelError, ScanError or StoreError; what was found until then is kept. */
@@ -52,7 +53,7 @@ export class ScanRun {
     const { policy } = settingsFor(this.settings.current, this.guest.domain);
     const startedAt = this.clock();
     const partial = isPartial(request.roots) && ({ partial: true } as const);
-    const scan = this.scans.begin({ id, vm: vm.id, mode, dryRun, trigger, startedAt, ...partial });
+    const scan = this.begin({ id, vm: vm.id, mode, dryRun, trigger, startedAt, ...partial });
     const tally = new Tally();
     const responder = this.responder(guest, request, policy);
     using spool = this.spool.share();
@@ -85,8 +86,8 @@ export class ScanRun {
       throw signal.aborted ? cancelled(signal) : error;
     }
     onProgress(tally.snapshot('finished'));
-    const ended = await end({ kind: 'completed' });
-    const problems = [...problemsOf(held), ...(await this.packProblems())];
+    const { ended, unwritten } = await end({ kind: 'completed' });
+    const problems = [...problemsOf(held), ...(await this.packProblems()), ...notRecorded(unwritten)];
     return this.report(ended, tally, responder, problems);
   }
 
@@ -108,13 +109,33 @@ export class ScanRun {
 
   /** Which inodes are protected is learnt anew by each scan: they are given to other files in time. */
   private responder(guest: ConnectedGuest, { mode, dryRun }: ScanRequest, policy: Policy): Responder {
-    const { executor, findings, events, plugins } = this;
+    const { executor, findings, events, plugins, onAnswered } = this;
     const remediations = plugins.remediations.map(({ id, instance }) => ({ id, remediation: instance }));
     const neverTouch = new NeverTouch(policy.neverTouch.map((path) => GuestPath.of(path)));
     const { deleteWhenNotContainable } = policy;
     const knownNeeds = this.known.needs.of(guest.vm.id);
-    const parts = { remediations, executor, neverTouch, knownNeeds, findings, events };
+    const parts = { remediations, executor, neverTouch, knownNeeds, findings, events, onAnswered };
     return new Responder(guest, parts, { mode, dryRun, deleteWhenNotContainable });
+  }
+
+  /** A disk that takes no writes keeps no guest from being looked at: the record is kept at the end, if it can be then. */
+  private begin(begun: BegunScan): ScanRecord {
+    try {
+      return this.scans.begin(begun);
+    } catch (error) {
+      if (!isUnwritten(error)) throw error;
+      return { ...begun, state: 'running' };
+    }
+  }
+
+  private finish(scan: ScanRecord, end: EndedScan): { ended: ScanRecord; unwritten?: string } {
+    try {
+      if (this.scans.find(scan.id) === undefined) this.scans.begin(scan);
+      return { ended: this.scans.finish(scan.id, end) };
+    } catch (error) {
+      if (!isUnwritten(error)) throw error;
+      return { ended: { ...scan, ...end }, unwritten: error.message };
+    }
   }
 
   private async end(
@@ -122,17 +143,13 @@ export class ScanRun {
     summary: ScanSummary,
     outcome: ScanOutcome,
     cause?: unknown,
-  ): Promise<ScanRecord> {
+  ): Promise<{ ended: ScanRecord; unwritten?: string }> {
     const state = outcome.kind === 'completed' ? 'finished' : outcome.kind;
     const error = cause === undefined ? undefined : describeError(cause);
-    const ended = this.scans.finish(scan.id, {
-      state,
-      finishedAt: this.clock(),
-      summary,
-      ...(error && { error }),
-    });
-    await this.events.emit(scanEnded(ended, this.guest.vm, outcome));
-    return ended;
+    const finishedAt = this.clock();
+    const finished = this.finish(scan, { state, finishedAt, summary, ...(error && { error }) });
+    await this.events.emit(scanEnded(finished.ended, this.guest.vm, outcome));
+    return finished;
   }
 
   /** Of packs that are expired or damaged. */
@@ -151,6 +168,12 @@ export class ScanRun {
     return { vm, scan, findings, ...followed, unscanned, problems, plan };
   }
 }
+
+/** What a scan that is not in the database says itself. */
+const notRecorded = (why: string | undefined): ScanReport['problems'] =>
+  why === undefined
+    ? []
+    : [{ detector: 'records', file: 'lazaret.db', message: `this scan is not on record: ${why}` }];
 
 function inventoryOf(policy: Policy, roots: readonly GuestPath[]): InventoryPolicy {
   const { excludes, oneFileSystem, inventory } = policy;

@@ -9,6 +9,7 @@ import type { GuestControl, GuestSource } from './guests.ts';
 import type { JobState } from './scan-job.ts';
 import { MemoryHypervisor } from './testing/guests.ts';
 import { memoryLogger } from './testing/requests.ts';
+import type { VmActionOrder } from './vm-actions.ts';
 
 const running = (response: FindingRecord['response']): FindingRecord => ({
   ...finding(),
@@ -28,12 +29,14 @@ const found = (one: FindingRecord, state: JobState = 'finished', dryRun = false)
 
 let log: ReturnType<typeof memoryLogger>;
 let paused: string[];
+let orders: VmActionOrder[];
 let findings: FindingRecord[];
 let source: GuestSource;
 let pause: GuestControl['pause'];
 beforeEach(() => {
   log = memoryLogger();
   paused = [];
+  orders = [];
   pause = async (id) => void paused.push(id);
   const control = { pause: (id: string) => pause(id) } as unknown as GuestControl;
   source = { port: new MemoryHypervisor(), isSelected: () => true, control };
@@ -44,6 +47,12 @@ const threats = async (onActiveThreat = 'pause', sourceOf = () => source): Promi
   const guests = () => ({ sourceOf });
   return new ActiveThreats({
     ...{ settings: new LiveSettings(settings), guests, logger: log.logger },
+    vmActions: {
+      perform: async (order, control) => {
+        orders.push(order);
+        await control.pause(order.vm.id);
+      },
+    },
     records: { findings: { hasRunning: (scan) => scan === 'scan-1' && findings.some(isRunning) } },
   });
 };
@@ -54,6 +63,8 @@ describe('malware that runs', () => {
     async (response) => {
       await (await threats()).answer(found(running(response)));
       expect(paused).toEqual([web.id]);
+      const requester = { kind: 'policy', rule: 'onActiveThreat: pause', scan: 'scan-1' };
+      expect(orders).toEqual([{ vm: web, action: 'pause', requester }]);
       expect(log.lines).toMatchObject([{ level: 'warn', message: expect.stringContaining('is paused') }]);
     },
   );

@@ -6,10 +6,12 @@ import { describeError } from '../error.ts';
 import type { Records } from '../services.ts';
 import type { Guests } from './guests.ts';
 import type { ScanJob } from './scan-job.ts';
+import type { VmActions } from './vm-actions.ts';
 
 export interface ActiveThreatsParts {
   readonly settings: LiveSettings;
   readonly guests: () => Pick<Guests, 'sourceOf'>;
+  readonly vmActions: Pick<VmActions, 'perform'>;
   readonly records: { readonly findings: Pick<Records['findings'], 'hasRunning'> };
   readonly logger: Logger;
 }
@@ -43,7 +45,8 @@ export class ActiveThreats {
         );
         return;
       }
-      await control.pause(vm.id);
+      const requester = { kind: 'policy', rule: 'onActiveThreat: pause', scan } as const;
+      await this.parts.vmActions.perform({ vm, action: 'pause', requester }, control);
       logger.warn(
         `${name} is paused: malware runs in it that could not be stopped (lazaret vm resume ${name})`,
         facts,

@@ -14,7 +14,7 @@ import { type Api, startApi } from './api/server.ts';
 import { connectDaemon, type DaemonClient } from './client.ts';
 import { ApiError, DaemonError } from './error.ts';
 import { readEvents } from './event-reader.ts';
-import { action, MemoryOperations, NOON, quarantined } from './testing/operations.ts';
+import { action, MemoryOperations, NOON, quarantined, vmAction } from './testing/operations.ts';
 import { memoryLogger } from './testing/requests.ts';
 import type { ScanEvent } from './views.ts';
 
@@ -50,6 +50,7 @@ describe('the client', () => {
     expect(await client.findings({ limit: 5 })).toEqual({ items: [finding()], next: 'finding-1' });
     expect(await client.findings({ limit: 5, before: 'a b&c' })).toEqual({ items: [] });
     expect(await client.actions({ limit: 5 })).toEqual({ items: [action()] });
+    expect(await client.vmActions({ limit: 5 })).toEqual({ items: [vmAction()] });
     expect(await client.quarantine({ limit: 5 })).toEqual({ items: [quarantined()] });
     expect(await client.packs()).toEqual(await operations.packs());
     expect(await client.pendingEnrolments()).toEqual(await operations.pendingEnrolments());

@@ -3,7 +3,7 @@ import { open } from 'node:fs/promises';
 import { z } from 'zod';
 import { CodedError, type WireBytes } from '../../protocol/index.ts';
 import { PackError } from '../pack/error.ts';
-import type { ActionRecord, FindingRecord, VaultRecord } from '../store/records.ts';
+import type { ActionRecord, FindingRecord, VaultRecord, VmActionRecord } from '../store/records.ts';
 import { type Asked, causeCode, noAnswer, Transport } from './client-transport.ts';
 import { ApiError } from './error.ts';
 import { readEvents } from './event-reader.ts';
@@ -31,6 +31,7 @@ import {
   type ScanEvent,
   ScanView,
   TokenView,
+  VmActionView,
   VmView,
 } from './views.ts';
 
@@ -135,6 +136,10 @@ export class DaemonClient implements Operations {
 
   actions(query: VmQuery): Promise<Page<ActionRecord>> {
     return this.get(withQuery('/v1/actions', query), pageOf(ActionView));
+  }
+
+  vmActions(query: VmQuery): Promise<Page<VmActionRecord>> {
+    return this.get(withQuery('/v1/vm-actions', query), pageOf(VmActionView));
   }
 
   quarantine(query: VmQuery): Promise<Page<VaultRecord>> {

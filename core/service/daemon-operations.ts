@@ -8,7 +8,14 @@ import type { Domain } from '../channel/session.ts';
 import { type LiveSettings, settingsFor } from '../config/index.ts';
 import { isReachable } from '../hypervisor/port.ts';
 import type { HostServices } from '../services.ts';
-import type { ActionRecord, FindingRecord, VaultRecord } from '../store/records.ts';
+import type {
+  ActionRecord,
+  FindingRecord,
+  Requester,
+  VaultRecord,
+  VmActionRecord,
+} from '../store/records.ts';
+import type { Identity } from './api/access.ts';
 import { OperationError } from './error.ts';
 import { giveMemoryBack } from './give-back.ts';
 import type { GuestControl, Guests } from './guests.ts';
@@ -36,19 +43,15 @@ import type {
   ScanEvent,
   ScanView,
   TokenView,
+  VmName,
   VmView,
 } from './views.ts';
+import { POWER_AFTER, type VmActionOrder, type VmActions } from './vm-actions.ts';
 import { powerOf, vmView } from './vm-views.ts';
 
 const WHOLE_GUEST = [GuestPath.of('/')];
 
-/** How a VM is after what was done; after `stop` its guest decides. */
-const AFTER: Readonly<Partial<Record<PowerVerb, VmView['power']>>> = {
-  start: 'running',
-  destroy: 'off',
-  pause: 'paused',
-  resume: 'running',
-};
+const AFTER: Readonly<Partial<Record<PowerVerb, VmView['power']>>> = POWER_AFTER;
 const TOLD_WITHIN_MS = 3_000;
 const TOLD_AGAIN_MS = 50;
 const ANSWERED_MS = 1_000;
@@ -59,6 +62,7 @@ export interface DaemonParts {
   readonly guests: Guests;
   readonly jobs: ScanJobs;
   readonly triggers: Triggers;
+  readonly vmActions: Pick<VmActions, 'perform'>;
   readonly metrics: Pick<Metrics, 'text'>;
   readonly reload: () => Promise<ReloadView>;
   readonly health: () => HealthView;
@@ -85,23 +89,23 @@ export class DaemonOperations implements Operations {
     return this.viewOf(this.parts.guests.find(nameOrId));
   }
 
-  async power(vm: string, verb: PowerVerb): Promise<VmView> {
-    const { id, control } = this.controlOf(vm);
-    await control[verb](id);
+  async power(vm: string, verb: PowerVerb, by: Identity): Promise<VmView> {
+    const { id, ...found } = this.controlOf(vm);
+    await this.act({ vm: { id, name: found.name }, action: verb, requester: requesterOf(by) }, found.control);
     await this.told(id, AFTER[verb]);
     return this.vm(id);
   }
 
-  async snapshot(vm: string, name: string): Promise<VmView> {
-    const { id, control } = this.controlOf(vm);
-    await control.snapshot(id, name);
-    return this.vm(id);
+  snapshot(vm: string, name: string, by: Identity): Promise<VmView> {
+    return this.withSnapshot(vm, 'snapshot', name, by);
   }
 
-  async revert(vm: string, name: string): Promise<VmView> {
-    const { id, control } = this.controlOf(vm);
-    await control.revert(id, name);
-    return this.vm(id);
+  revert(vm: string, name: string, by: Identity): Promise<VmView> {
+    return this.withSnapshot(vm, 'revert', name, by);
+  }
+
+  vmActions(query: VmQuery): Promise<Page<VmActionRecord>> {
+    return this.reads.vmActions(query);
   }
 
   async startScan({ vm, roots, mode, dryRun = false, fresh = false }: ScanOrder): Promise<ScanView> {
@@ -280,11 +284,26 @@ export class DaemonOperations implements Operations {
     });
   }
 
-  private controlOf(vm: string): { readonly id: string; readonly control: GuestControl } {
+  private async withSnapshot(
+    vm: string,
+    action: 'snapshot' | 'revert',
+    snapshot: string,
+    by: Identity,
+  ): Promise<VmView> {
+    const { id, name, control } = this.controlOf(vm);
+    await this.act({ vm: { id, name }, action, snapshot, requester: requesterOf(by) }, control);
+    return this.vm(id);
+  }
+
+  private act(order: VmActionOrder, control: GuestControl): Promise<void> {
+    return this.parts.vmActions.perform(order, control);
+  }
+
+  private controlOf(vm: string): VmName & { readonly control: GuestControl } {
     const { guests } = this.parts;
     const { control } = guests.sourceOf(vm);
     const { id, name } = guests.find(vm).domain;
-    if (control) return { id, control };
+    if (control) return { id, name, control };
     throw new OperationError(
       'not-supported',
       `${displayText(name)} is known by its socket only: use what it was started with`,
@@ -297,3 +316,5 @@ export class DaemonOperations implements Operations {
     await watch?.renew();
   }
 }
+
+const requesterOf = ({ name, role }: Identity): Requester => ({ kind: 'api', name, role });

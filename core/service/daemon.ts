@@ -15,6 +15,7 @@ import { type ServedApi, serveApi } from './api-thread/serve-api.ts';
 import { DaemonOperations } from './daemon-operations.ts';
 import { OperationError } from './error.ts';
 import { EventFeed } from './event-feed.ts';
+import { FindingLog } from './finding-log.ts';
 import { Guests } from './guests.ts';
 import { healthOf } from './health.ts';
 import { Meter } from './meter.ts';
@@ -26,6 +27,7 @@ import { ScanJobs } from './scan-jobs.ts';
 import { guestsOfHost } from './sources.ts';
 import { Triggers } from './triggers.ts';
 import type { HealthView, ReloadView } from './views.ts';
+import { VmActions } from './vm-actions.ts';
 
 /** What is on its way out when the service stops is given so long. */
 const LAST_EVENTS_MS = 5_000;
@@ -53,11 +55,13 @@ export class Daemon implements AsyncDisposable {
   private readonly start: DaemonStart;
   private readonly engine: HostServices;
   private readonly feed: EventFeed;
+  private readonly findings: FindingLog;
   private readonly jobs: ScanJobs;
   private readonly guests: Guests;
   private readonly triggers: Triggers;
   private readonly meter: Meter;
   private readonly threats: ActiveThreats;
+  private readonly vmActions: VmActions;
   private readonly parts: Parts;
   private readonly stopping = new AbortController();
   private outbox: Outbox | undefined;
@@ -67,6 +71,7 @@ export class Daemon implements AsyncDisposable {
   /** Rejects with CodedError, and then leaves nothing running. */
   static async start(start: DaemonStart): Promise<Daemon> {
     const feed = new EventFeed(start.logger);
+    const findings = new FindingLog(start.logger);
     let daemon: Daemon | undefined;
     const engine = await start.startEngine(start.settings, {
       signal: start.signal,
@@ -74,9 +79,10 @@ export class Daemon implements AsyncDisposable {
       room: feed,
       logger: start.logger,
       onAction: (action) => daemon?.meter.actionDone(action),
+      onAnswered: (...answered) => findings.answered(...answered),
       onPackChange: () => daemon?.triggers.packChanged(),
     });
-    daemon = new Daemon(start, engine, feed);
+    daemon = new Daemon(start, engine, { feed, findings });
     try {
       await daemon.run();
       return daemon;
@@ -86,22 +92,28 @@ export class Daemon implements AsyncDisposable {
     }
   }
 
-  private constructor(start: DaemonStart, engine: HostServices, feed: EventFeed) {
+  private constructor(
+    start: DaemonStart,
+    engine: HostServices,
+    { feed, findings }: { readonly feed: EventFeed; readonly findings: FindingLog },
+  ) {
     const { logger, clock = Date.now } = start;
     const { settings, records, sessions } = engine;
     const guests = () => this.guests;
     this.start = start;
     this.engine = engine;
     this.feed = feed;
+    this.findings = findings;
     this.parts = new Parts(logger);
-    this.threats = new ActiveThreats({ settings, guests, records, logger });
+    this.vmActions = new VmActions({ journal: records.vmActions, events: feed, logger, clock });
+    this.threats = new ActiveThreats({ settings, guests, records, vmActions: this.vmActions, logger });
     this.jobs = new ScanJobs({
       ...{ scanner: engine.scanner, clock, logger },
       domainOf: (vm) => operations.domainOf(vm),
       onEnded: (job) => this.scanEnded(job),
     });
     feed.alsoTell(this.jobs);
-    this.triggers = new Triggers({ settings, guests, jobs: this.jobs, records, clock });
+    this.triggers = new Triggers({ settings, guests, jobs: this.jobs, records, clock, logger });
     this.guests = new Guests({
       ...{ sessions, clock, logger },
       onConnected: (domain) => this.triggers.connected(domain),
@@ -118,6 +130,7 @@ export class Daemon implements AsyncDisposable {
     });
     const operations = new DaemonOperations({
       ...{ engine, settings, guests: this.guests, jobs: this.jobs, triggers: this.triggers },
+      vmActions: this.vmActions,
       metrics: this.meter.metrics,
       reload: () => this.reload(),
       health: () => this.health(),
@@ -206,6 +219,7 @@ export class Daemon implements AsyncDisposable {
 
   private guestChanged({ domain, kind }: Pick<DomainChange, 'domain' | 'kind'>): void {
     this.served?.changed();
+    void this.vmActions.reconcile(domain, this.guests.sourceOf(domain.id).control);
     if (kind === 'defined' || kind === 'redefined') this.triggers.enter(domain);
     if (kind === 'started' || kind === 'rebooted' || kind === 'reverted')
       this.engine.records.vms.mintEpoch(domain.id);
@@ -215,6 +229,8 @@ export class Daemon implements AsyncDisposable {
   private scanEnded(job: ScanJob): Promise<void> {
     this.served?.changed();
     this.meter.scanEnded(job);
+    this.findings.scanEnded(job.id);
+    this.triggers.ended(job);
     return this.threats.answer(job);
   }
 

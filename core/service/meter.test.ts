@@ -9,7 +9,7 @@ const meter = (engine: object) => {
   const { lines, logger } = memoryLogger();
   const parts = { list: () => [] };
   const whole = {
-    ...{ settings: new LiveSettings(defaults()), spooled: () => 7, packs: parts },
+    ...{ settings: new LiveSettings(defaults()), spooled: () => 7, refusedByVault: () => 0, packs: parts },
     ...{ records: { vault: { held: () => ({ held: 2, bytes: 5 }) } }, ...engine },
   } as unknown as HostServices;
   return {

@@ -10,7 +10,7 @@ import type { ScanJob } from './scan-job.ts';
 import type { ScanJobs } from './scan-jobs.ts';
 
 export interface MeterParts {
-  readonly engine: Pick<HostServices, 'records' | 'packs' | 'spooled' | 'settings'>;
+  readonly engine: Pick<HostServices, 'records' | 'packs' | 'spooled' | 'refusedByVault' | 'settings'>;
   readonly guests: Pick<Guests, 'list'>;
   readonly jobs: Pick<ScanJobs, 'list'>;
   readonly events: () => OutboxStatus | undefined;
@@ -33,7 +33,7 @@ export class Meter {
       sources: {
         vms: () => this.vms(),
         runningScans: () => jobs.list().filter(({ state }) => state === 'running').length,
-        quarantine: () => engine.records.vault.held(),
+        quarantine: () => ({ ...engine.records.vault.held(), refused: engine.refusedByVault() }),
         events: () => events() ?? NO_EVENTS,
         spool: () => ({ bytes: engine.spooled(), limit: engine.settings.current.spool.bytes }),
         packs: () =>

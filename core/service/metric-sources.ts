@@ -23,7 +23,7 @@ export interface PackMetrics {
 export interface MetricSources {
   vms?(): Iterable<VmMetrics>;
   runningScans?(): number;
-  quarantine?(): { readonly held: number; readonly bytes: number };
+  quarantine?(): { readonly held: number; readonly bytes: number; readonly refused: number };
   events?(): OutboxStatus;
   /** Content that waits for its detectors. */
   spool?(): { readonly bytes: number; readonly limit: number };
@@ -130,6 +130,14 @@ const OTHERS: readonly Definition[] = [
     help: 'Bytes of contained files in the vault.',
     collect: ({ quarantine }, set) => {
       if (quarantine) set({}, quarantine().bytes);
+    },
+  },
+  {
+    name: 'quarantine_refused_total',
+    help: 'Files that were not contained as the vault took no more of their VM.',
+    kind: 'counter',
+    collect: ({ quarantine }, set) => {
+      if (quarantine) set({}, quarantine().refused);
     },
   },
   {

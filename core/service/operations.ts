@@ -1,7 +1,8 @@
 import type { WireBytes } from '../../protocol/index.ts';
 import type { Mode } from '../api/index.ts';
 import type { Page, PageQuery } from '../store/page.ts';
-import type { ActionRecord, FindingRecord, VaultRecord } from '../store/records.ts';
+import type { ActionRecord, FindingRecord, VaultRecord, VmActionRecord } from '../store/records.ts';
+import type { Identity } from './api/access.ts';
 import type {
   EnrolmentView,
   HealthView,
@@ -63,9 +64,11 @@ export interface Operations {
   vms(): Promise<readonly VmView[]>;
   vm(nameOrId: string): Promise<VmView>;
   /** Resolves when the VM is in the state that was asked for; after `stop`, when its guest was asked. */
-  power(vm: string, verb: PowerVerb): Promise<VmView>;
-  snapshot(vm: string, name: string): Promise<VmView>;
-  revert(vm: string, name: string): Promise<VmView>;
+  power(vm: string, verb: PowerVerb, by: Identity): Promise<VmView>;
+  snapshot(vm: string, name: string, by: Identity): Promise<VmView>;
+  revert(vm: string, name: string, by: Identity): Promise<VmView>;
+  /** What was done to VMs as a whole. */
+  vmActions(query: VmQuery): Promise<Page<VmActionRecord>>;
 
   /** Resolves at once, with the scan queued. */
   startScan(order: ScanOrder): Promise<ScanView>;

@@ -8,6 +8,7 @@ import { StateDatabase } from '../store/database.ts';
 import { FindingStore } from '../store/findings.ts';
 import { ScanStore } from '../store/scans.ts';
 import { VaultIndex } from '../store/vault-index.ts';
+import { VmActionJournal } from '../store/vm-action-journal.ts';
 import { VmStore } from '../store/vms.ts';
 import { Reads } from './reads.ts';
 import type { ScanView, VmView } from './views.ts';
@@ -27,10 +28,15 @@ beforeEach(() => {
   scans = new ScanStore(database);
   for (const index of [1, 2, 3, 4, 5]) record(`old-${index}`, index);
   [now, vms] = [[], [viewOf(web.id, web.name)]];
+  const journal = new ActionJournal(database);
   reads = new Reads({
     records: {
       ...{ scans, vms: new VmStore(database), findings: new FindingStore(database) },
-      ...{ actions: new ActionJournal(database), vault: new VaultIndex(database) },
+      ...{
+        actions: journal,
+        vmActions: new VmActionJournal(database, journal),
+        vault: new VaultIndex(database),
+      },
     },
     vms: async () => vms,
     scans: async () => now,

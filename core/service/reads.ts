@@ -3,7 +3,13 @@
  * so that whoever asks a lot need not disturb those who scan.
  */
 import type { Records } from '../services.ts';
-import type { ActionRecord, FindingRecord, ScanRecord, VaultRecord } from '../store/records.ts';
+import type {
+  ActionRecord,
+  FindingRecord,
+  ScanRecord,
+  VaultRecord,
+  VmActionRecord,
+} from '../store/records.ts';
 import { OperationError } from './error.ts';
 import type { FindingQuery, ScanQuery, VmQuery } from './operations.ts';
 import type { Page, ScanView, VmView } from './views.ts';
@@ -64,6 +70,10 @@ export class Reads {
 
   async actions({ vm, ...query }: VmQuery): Promise<Page<ActionRecord>> {
     return this.parts.records.actions.page(await this.filterOf(vm), query);
+  }
+
+  async vmActions({ vm, ...query }: VmQuery): Promise<Page<VmActionRecord>> {
+    return this.parts.records.vmActions.page(await this.filterOf(vm), query);
   }
 
   async quarantine({ vm, ...query }: VmQuery): Promise<Page<VaultRecord>> {

@@ -21,8 +21,11 @@ import {
   type ScanRecord,
   type ScanSummary,
   type VaultRecord,
+  VM_ACTIONS,
+  type VmActionRecord,
   type VmRecord,
 } from '../store/records.ts';
+import { RequesterColumn, VmActionOutcomeColumn } from '../store/vm-action-journal.ts';
 
 /** Schemas by the names that they have in the OpenAPI document. */
 export const VIEWS = z.registry<{ id: string; description?: string }>();
@@ -127,6 +130,19 @@ export const ActionView: z.ZodType<ActionRecord> = z
     outcomeAt: time.exactOptional(),
   })
   .register(VIEWS, { id: 'ActionView' });
+
+export const VmActionView: z.ZodType<VmActionRecord> = z
+  .object({
+    id: z.string(),
+    vm: z.string(),
+    action: z.enum(VM_ACTIONS),
+    snapshot: z.string().exactOptional(),
+    requester: RequesterColumn,
+    intentAt: time,
+    outcome: VmActionOutcomeColumn.exactOptional(),
+    outcomeAt: time.exactOptional(),
+  })
+  .register(VIEWS, { id: 'VmActionView' });
 
 export const QuarantineView: z.ZodType<VaultRecord> = z
   .object({

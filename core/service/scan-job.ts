@@ -55,6 +55,11 @@ export class ScanJob {
     return this.#state !== 'queued' && this.#state !== 'running';
   }
 
+  /** The code of what it came to nothing by. */
+  get failure(): string | undefined {
+    return this.error?.code;
+  }
+
   /** Aborted when the scan is not wanted any more. */
   get signal(): AbortSignal {
     return this.stop.signal;

@@ -209,3 +209,33 @@ describe('what is remembered', () => {
     expect(jobs.list()).toEqual([waiting]);
   });
 });
+
+describe('a scan that fails each time it is tried again', () => {
+  const fails = async (error: Error, trigger: JobOrder['trigger'] = 'schedule') => {
+    const job = jobs.begin(order('web', { trigger }));
+    await settled();
+    running.at(-1)?.reject(error);
+    await job.ended;
+    await settled();
+  };
+  const said = () => log.lines.filter(({ level }) => level === 'warn').map(({ facts }) => facts.code);
+
+  it('is said once for each reason, and each time when somebody asked for it', async () => {
+    for (let tries = 0; tries < 3; tries++) await fails(new ChannelError('silent', 'no word'));
+    await fails(new ChannelError('session-lost', 'it is gone'));
+    expect(said()).toEqual(['silent', 'session-lost']);
+    await fails(new ChannelError('session-lost', 'it is gone'), 'manual');
+    expect(said()).toEqual(['silent', 'session-lost', 'session-lost']);
+  });
+
+  it('is said anew after one that succeeded', async () => {
+    await fails(new ChannelError('silent', 'no word'));
+    const job = jobs.begin(order('web'));
+    await settled();
+    running.at(-1)?.resolve(report());
+    await job.ended;
+    await settled();
+    await fails(new ChannelError('silent', 'no word'));
+    expect(said()).toEqual(['silent', 'silent']);
+  });
+});

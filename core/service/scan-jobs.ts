@@ -30,6 +30,8 @@ export class ScanJobs implements EventSink {
   private readonly jobs = new Map<string, ScanJob>();
   /** The end of the last scan of each guest that has one. */
   private readonly tails = new Map<string, Promise<void>>();
+  /** By guest: the code by which its last scan failed. */
+  private readonly failing = new Map<string, string | undefined>();
   private isClosed = false;
 
   constructor(parts: ScanJobsParts) {
@@ -96,9 +98,23 @@ export class ScanJobs implements EventSink {
     const { state, error } = job.view();
     const facts = { scan: job.id, vm: vm.id, trigger, ...(error && { code: error.code }) };
     const name = displayText(vm.name);
-    if (state === 'failed') logger.warn(`the scan of ${name} failed: ${error?.message ?? ''}`, facts);
+    if (state === 'failed')
+      this.tellFailure(job, `the scan of ${name} failed: ${error?.message ?? ''}`, facts);
     else logger.info(`the scan of ${name} is ${state}`, facts);
+    if (state === 'finished') this.failing.delete(vm.id);
     await onEnded?.(job);
+  }
+
+  /** One that fails for the same reason each time it is tried again is said once. */
+  private tellFailure(
+    { order, failure }: ScanJob,
+    message: string,
+    facts: Readonly<Record<string, unknown>>,
+  ): void {
+    const { vm, trigger } = order;
+    const isSaid = trigger !== 'manual' && this.failing.get(vm.id) === failure;
+    this.failing.set(vm.id, failure);
+    this.parts.logger[isSaid ? 'debug' : 'warn'](message, facts);
   }
 
   private forgetOld(): void {

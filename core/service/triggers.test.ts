@@ -4,8 +4,9 @@ import type { ScanRecord } from '../store/records.ts';
 import type { GuestWatch } from './guest-watch.ts';
 import type { JobOrder, ScanJob } from './scan-job.ts';
 import { domainOf } from './testing/guests.ts';
+import { memoryLogger } from './testing/requests.ts';
 import { ManualTime } from './testing/time.ts';
-import { Triggers } from './triggers.ts';
+import { type EndedScan, Triggers } from './triggers.ts';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
@@ -18,6 +19,7 @@ let last: Pick<ScanRecord, 'startedAt'> | undefined;
 let isConnected: boolean;
 let settings: LiveSettings;
 let triggers: Triggers;
+let log: ReturnType<typeof memoryLogger>;
 
 const settingsOf = (schedule: object) =>
   check([{ file: 'a.yaml', text: JSON.stringify({ schedule: { jitter: '1ms', ...schedule } }) }]);
@@ -25,7 +27,7 @@ const settingsOf = (schedule: object) =>
 async function begin(schedule: object = {}): Promise<void> {
   settings = new LiveSettings(await settingsOf(schedule));
   triggers = new Triggers({
-    ...{ settings, clock: time.clock, setTimer: time.setTimer },
+    ...{ settings, clock: time.clock, setTimer: time.setTimer, logger: log.logger, random: () => 1 },
     guests: () => ({
       list: () =>
         [
@@ -54,6 +56,7 @@ const why = (): string[] => begun.map(({ trigger }) => trigger);
 beforeEach(() => {
   time = new ManualTime(MIDNIGHT);
   begun = [];
+  log = memoryLogger();
   last = undefined;
   isConnected = false;
 });
@@ -249,5 +252,100 @@ describe('a guest that is looked after no more, and a service that stops', () =>
     time.pass(24 * HOUR);
     expect(begun).toEqual([]);
     expect(time.waits).toEqual([]);
+  });
+});
+
+describe('a scan that failed', () => {
+  const ends = (state: EndedScan['state'], failure?: string, order = begun.at(-1)): void => {
+    if (order) triggers.ended({ order, state, failure });
+  };
+
+  it('is tried again while its guest is there, later each time, and at last no more; that is said', async () => {
+    await begin();
+    connects();
+    const waited: number[] = [];
+    for (let tries = 1; tries <= 5; tries++) {
+      ends('failed', 'silent');
+      // The timetable looks at the clock every minute besides.
+      const wait = time.waits.at(-1) ?? 0;
+      waited.push(wait / MINUTE);
+      time.pass(wait);
+      expect(begun).toHaveLength(tries + 1);
+    }
+    expect(waited).toEqual([1, 2, 4, 8, 16]);
+    ends('failed', 'silent');
+    time.pass(48 * HOUR);
+    expect(why()).toEqual(Array(6).fill('first-sight'));
+    expect(log.lines).toMatchObject([{ level: 'warn', facts: { code: 'silent' } }]);
+  });
+
+  it('begins its count anew when one succeeds, and when it is due again', async () => {
+    last = { startedAt: MIDNIGHT };
+    isConnected = true;
+    await begin({ cron: '0 3 * * *' });
+    time.pass(3 * HOUR + MINUTE);
+    for (let tries = 0; tries < 4; tries++) {
+      ends('failed', 'silent');
+      time.pass(16 * MINUTE);
+    }
+    ends('finished');
+    ends('failed', 'silent');
+    const soon = MINUTE;
+    expect(Math.min(...time.waits)).toBe(soon);
+    time.pass(soon);
+    for (let tries = 0; tries < 5; tries++) {
+      ends('failed', 'silent');
+      time.pass(HOUR);
+    }
+    const before = begun.length;
+    time.pass(24 * HOUR);
+    expect(begun).toHaveLength(before + 1);
+    ends('failed', 'silent');
+    expect(Math.min(...time.waits)).toBe(soon);
+  });
+
+  it('waits for a guest that is away until it is back', async () => {
+    await begin();
+    connects();
+    isConnected = false;
+    ends('failed', 'session-lost');
+    time.pass(HOUR);
+    expect(begun).toHaveLength(1);
+    connects();
+    expect(why()).toEqual(['first-sight', 'first-sight']);
+  });
+
+  it('is tried again no sooner by a guest that comes and goes', async () => {
+    await begin();
+    connects();
+    ends('failed', 'silent');
+    for (let times = 0; times < 30; times++) {
+      connects();
+      time.pass(1_000);
+    }
+    expect(begun).toHaveLength(1);
+  });
+
+  it('that was asked for, was cancelled, or cannot succeed is not tried again', async () => {
+    await begin();
+    connects();
+    ends('cancelled');
+    ends('failed', 'not-permitted');
+    const [first] = begun;
+    ends('failed', 'silent', first && { ...first, trigger: 'manual' });
+    ends('failed', 'silent', first && { ...first, vm: { id: 'gone', name: 'gone' } });
+    time.pass(48 * HOUR);
+    expect(begun).toHaveLength(1);
+  });
+
+  it('is not tried again in a blackout', async () => {
+    await begin({ blackout: [{ from: '00:05', to: '02:00' }] });
+    connects();
+    time.pass(5 * MINUTE - 30_000);
+    ends('failed', 'silent');
+    time.pass(HOUR);
+    expect(begun).toHaveLength(1);
+    time.pass(HOUR);
+    expect(begun).toHaveLength(2);
   });
 });

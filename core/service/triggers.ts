@@ -1,11 +1,14 @@
 /** What has scans begin that nobody asked for: a guest met for the first time or anew, the clock, a new pack. */
 
-import { GuestPath } from '../../protocol/index.ts';
+import { displayText, GuestPath } from '../../protocol/index.ts';
+import type { Logger } from '../api/index.ts';
 import type { LiveSettings, Schedule } from '../config/index.ts';
 import { settingsFor } from '../config/index.ts';
 import type { Records } from '../services.ts';
 import type { ScanTrigger } from '../store/records.ts';
 import type { Guests } from './guests.ts';
+import { Retries } from './retries.ts';
+import type { ScanJob } from './scan-job.ts';
 import type { ScanJobs } from './scan-jobs.ts';
 import { afterBlackout } from './schedule.ts';
 import { Timetable } from './timetable.ts';
@@ -22,9 +25,14 @@ export interface TriggersParts {
   readonly jobs: Pick<ScanJobs, 'begin'>;
   readonly records: Pick<Records, 'scans'>;
   readonly clock: () => number;
+  readonly logger: Pick<Logger, 'warn'>;
+  /** From 0 to 1. */
+  readonly random?: () => number;
   /** Calls once, after so many milliseconds, unless what it returns was called before. */
   readonly setTimer?: (run: () => void, milliseconds: number) => () => void;
 }
+
+export type EndedScan = Pick<ScanJob, 'order' | 'state' | 'failure'>;
 
 export class Triggers implements Disposable {
   private readonly parts: TriggersParts;
@@ -35,10 +43,12 @@ export class Triggers implements Disposable {
   private readonly waits = new Map<string, () => void>();
   /** When the last scan of a guest was begun here, whatever became of it. */
   private readonly begun = new Map<string, number>();
+  private readonly retries: Retries;
   private isStopped = false;
 
   constructor(parts: TriggersParts) {
     this.parts = parts;
+    this.retries = new Retries(parts.random);
     const { clock, setTimer } = parts;
     const onDue = (vm: string): void => this.due(vm, 'schedule');
     this.timetable = new Timetable({ clock, onDue, ...(setTimer && { setTimer }) });
@@ -57,6 +67,7 @@ export class Triggers implements Disposable {
     this.timetable.delete(vm);
     this.owed.delete(vm);
     this.begun.delete(vm);
+    this.retries.reset(vm);
     this.stopWaiting(vm);
   }
 
@@ -74,6 +85,23 @@ export class Triggers implements Disposable {
     else if (last === undefined) {
       if (onFirstSight) this.beginNotAgain(vm, 'first-sight');
     } else if (onConnect) this.beginNotAgain(vm, 'connect', last.startedAt);
+  }
+
+  /** A scan has ended. One that began here and failed is tried again a few times, later and later, while its guest is there. */
+  ended({ order: { vm, trigger }, state, failure }: EndedScan): void {
+    if (this.isStopped) return;
+    if (state === 'finished') this.retries.reset(vm.id);
+    if (state !== 'failed' || trigger === 'manual' || !this.isLookedAfter(vm.id)) return;
+    const after = this.retries.failed(vm.id, failure);
+    if (after !== undefined) {
+      // What came due meanwhile is that scan.
+      if (!this.waits.has(vm.id)) this.postpone(vm, this.owed.get(vm.id) ?? trigger, after);
+      return;
+    }
+    this.parts.logger.warn(
+      `the scan of ${displayText(vm.name)} is not tried again until it is due, asked for (lazaret scan), or the guest connects anew`,
+      { vm: vm.id, trigger, ...(failure !== undefined && { code: failure }) },
+    );
   }
 
   /** What was removed is back: a guest that was scanned is scanned again as soon as it answers. */
@@ -98,6 +126,7 @@ export class Triggers implements Disposable {
   /** Now, or as soon as the guest is there; after it was reverted, when it is there anew. */
   private due(id: string, trigger: ScanTrigger): void {
     if (this.isStopped) return;
+    this.retries.reset(id);
     this.owed.set(id, trigger);
     if (trigger !== 'reverted') this.settle(id);
   }
@@ -150,6 +179,13 @@ export class Triggers implements Disposable {
       this.settle(id);
     };
     this.waits.set(id, setTimer(look, Math.min(milliseconds, LONGEST_TIMER_MS)));
+  }
+
+  private isLookedAfter(id: string): boolean {
+    return this.parts
+      .guests()
+      .list()
+      .some(({ domain }) => domain.id === id);
   }
 
   private stopWaiting(id: string): void {

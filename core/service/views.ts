@@ -28,6 +28,7 @@ export {
   ScanReportView,
   ScanSummaryView,
   VIEWS,
+  VmActionView,
 } from './record-views.ts';
 
 /** An error as callers get it. `code` is from a closed list, `message` says what to do. */

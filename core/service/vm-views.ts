@@ -25,7 +25,7 @@ const CHANNEL: Readonly<Record<HostDomain['port'], VmView['channel']>> = {
 /** What is in no group of the configuration. */
 const NO_GROUP = 'default';
 
-export const powerOf = ({ state }: HostDomain): VmView['power'] => POWER[state];
+export const powerOf = ({ state }: Pick<HostDomain, 'state'>): VmView['power'] => POWER[state];
 
 export interface VmViewParts {
   readonly records: Pick<Records, 'vms' | 'scans'>;

@@ -11,6 +11,7 @@ import type { Parameters, Row, StateDatabase } from './database.ts';
 import { type Page, type PageQuery, readPage } from './page.ts';
 import type { ActionRecord, RecordedOutcome } from './records.ts';
 import { jsonColumn, RecordTable, readRow, timeColumn } from './rows.ts';
+import { VM_ACTION_ROWS } from './vm-action-journal.ts';
 
 const instructionOf = <Name extends Instruction['name']>(name: Name) =>
   z.object({ name: z.literal(name), target: TARGETS[name] });
@@ -61,7 +62,7 @@ export class ActionJournal {
    * upon one that was edited or damaged nothing more is acted (StoreError `corrupt`).
    */
   intent(intent: Intent): void {
-    if (!this.verified) this.requireIntact();
+    this.requireIntact();
     const columns = ACTIONS.checked(columnsOf(intent));
     this.database.transaction(() => {
       this.database.run(
@@ -181,15 +182,20 @@ export class ActionJournal {
    * are those of the log, and can be read.
    */
   verify(): string | undefined {
-    const logged = new Map<string, Row>();
+    const logged: Logged = { actions: new Map(), vmActions: new Map() };
     const fault = this.audit.verify((entry) => replay(logged, entry));
     if (fault) return `the audit log has a fault of the kind "${fault.kind}" at entry ${fault.sequence}`;
-    for (const row of this.database.iterate('SELECT * FROM actions')) {
+    return this.differsFrom(logged, ACTIONS) ?? this.differsFrom(logged, VM_ACTION_ROWS);
+  }
+
+  private differsFrom(log: Logged, table: RecordTable<unknown>): string | undefined {
+    const logged = table === ACTIONS ? log.actions : log.vmActions;
+    for (const row of this.database.iterate(`SELECT * FROM ${table.name}`)) {
       const id = String(row.id);
       if (textOf(row) !== textOf(logged.get(id) ?? {})) {
         return `the action ${id} is not as the audit log has it`;
       }
-      const unreadable = ACTIONS.faultOf(row);
+      const unreadable = table.faultOf(row);
       if (unreadable) return `the action ${id} cannot be read: ${unreadable.reason}`;
       logged.delete(id);
     }
@@ -197,7 +203,9 @@ export class ActionJournal {
     return missing === undefined ? undefined : `the action ${missing} of the audit log is missing`;
   }
 
-  private requireIntact(): void {
+  /** StoreError `corrupt` when it was tampered with. Looked at once: what is written from then on is ours. */
+  requireIntact(): void {
+    if (this.verified) return;
     const fault = this.verify();
     this.fault = fault && `the journal was edited or is damaged: ${fault}`;
     if (fault) {
@@ -222,16 +230,24 @@ const columnsOf = (intent: Intent) => ({
 });
 
 const AuditEntry = z.tuple([
-  z.enum(['intent', 'try', 'outcome', 'enrolment']),
+  z.enum(['intent', 'try', 'outcome', 'vm-intent', 'vm-outcome', 'enrolment']),
   z.looseObject({ id: z.string() }),
 ]);
 
-function replay(actions: Map<string, Row>, entry: string): void {
+/** What the log says that the tables hold. */
+type Logged = Readonly<Record<'actions' | 'vmActions', Map<string, Row>>>;
+
+function replay(logged: Logged, entry: string): void {
   const [kind, columns] = readRow('audit', z.object({ entry: jsonColumn(AuditEntry) }), { entry }).entry;
   // The log is shared: who was let in stands in it too (enrolments.ts).
   if (kind === 'enrolment') return;
-  const before = actions.get(columns.id) ?? { outcome: null, outcomeAt: null, tries: 0 };
-  actions.set(columns.id, { ...before, ...columns });
+  if (kind.startsWith('vm-')) {
+    const before = logged.vmActions.get(columns.id) ?? { outcome: null, outcomeAt: null };
+    logged.vmActions.set(columns.id, { ...before, ...columns });
+    return;
+  }
+  const before = logged.actions.get(columns.id) ?? { outcome: null, outcomeAt: null, tries: 0 };
+  logged.actions.set(columns.id, { ...before, ...columns });
 }
 
 /** An integer that is no safe one is a bigint, which JSON does not have. */

@@ -200,4 +200,25 @@ export const MIGRATIONS: readonly string[] = [
   CREATE TABLE writeProbe (at INTEGER NOT NULL) STRICT;
   INSERT INTO writeProbe VALUES (0);
   `,
+  `
+  -- How much lies in the vault, of all VMs and of one, is counted whenever more is to come: from these alone.
+  CREATE INDEX vaultStored ON vault (vm, size, status) WHERE status <> 'purged';
+  CREATE INDEX vaultByVm ON vault (vm, at);
+  `,
+  `
+  -- What was done to VMs as a whole; who asked and the outcome are JSON.
+  CREATE TABLE vmActions (
+    id TEXT PRIMARY KEY,
+    vm TEXT NOT NULL,
+    action TEXT NOT NULL,
+    snapshot TEXT,
+    requester TEXT NOT NULL,
+    intentAt INTEGER NOT NULL,
+    outcome TEXT,
+    outcomeAt INTEGER
+  ) STRICT;
+  CREATE INDEX vmActionsByVm ON vmActions (vm, intentAt);
+  CREATE INDEX vmActionsByTime ON vmActions (intentAt);
+  CREATE INDEX openVmActions ON vmActions (vm) WHERE outcome IS NULL;
+  `,
 ];

@@ -198,3 +198,44 @@ export interface PatchRecord {
   readonly actions: readonly string[];
   readonly at: number;
 }
+
+/** What can be done to a VM as a whole. */
+export const VM_ACTIONS = [
+  'start',
+  'stop',
+  'destroy',
+  'pause',
+  'resume',
+  'attach',
+  'detach',
+  'snapshot',
+  'revert',
+] as const;
+export type VmAction = (typeof VM_ACTIONS)[number];
+
+/** `unknown`: it may have been done or not, for the reason in `detail`. */
+export const VM_ACTION_CODES = ['done', 'failed', 'unknown'] as const;
+
+/** Who had it done: somebody who asked, as configured, or a rule of policy upon what a scan found. */
+export type Requester =
+  | { readonly kind: 'api'; readonly name: string; readonly role: string }
+  | { readonly kind: 'policy'; readonly rule: string; readonly scan: string };
+
+export interface VmActionOutcome {
+  readonly code: (typeof VM_ACTION_CODES)[number];
+  /** In words for the operator. */
+  readonly detail?: string;
+}
+
+/** One action upon a VM: its intent, written before the hypervisor heard of it, and what became of it. */
+export interface VmActionRecord {
+  readonly id: string;
+  readonly vm: string;
+  readonly action: VmAction;
+  /** Of `snapshot` and `revert`: its name. */
+  readonly snapshot?: string;
+  readonly requester: Requester;
+  readonly intentAt: number;
+  readonly outcome?: VmActionOutcome;
+  readonly outcomeAt?: number;
+}

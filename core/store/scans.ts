@@ -38,6 +38,18 @@ const ScanRow = z.object({
 export const SCANS = new RecordTable<ScanRecord>('scans', ScanRow);
 const PAGES = { table: SCANS, time: 'startedAt' } as const;
 
+export type BegunScan = Pick<
+  ScanRecord,
+  'id' | 'vm' | 'mode' | 'dryRun' | 'trigger' | 'partial' | 'startedAt'
+>;
+
+export interface EndedScan {
+  readonly state: Exclude<ScanRecord['state'], 'running'>;
+  readonly finishedAt: number;
+  readonly summary?: ScanSummary;
+  readonly error?: NonNullable<ScanRecord['error']>;
+}
+
 /** The scans that were begun. Every method throws StoreError. */
 export class ScanStore {
   private readonly database: StateDatabase;
@@ -46,10 +58,12 @@ export class ScanStore {
     this.database = database;
   }
 
-  begin(
-    scan: Pick<ScanRecord, 'id' | 'vm' | 'mode' | 'dryRun' | 'trigger' | 'partial' | 'startedAt'>,
-  ): ScanRecord {
-    const columns = { ...scan, dryRun: Number(scan.dryRun), partial: scan.partial ? 1 : null };
+  begin(scan: BegunScan): ScanRecord {
+    const { id, vm, mode, trigger, startedAt } = scan;
+    const columns = {
+      ...{ id, vm, mode, trigger, startedAt },
+      ...{ dryRun: Number(scan.dryRun), partial: scan.partial ? 1 : null },
+    };
     SCANS.checked({ ...columns, state: 'running' });
     this.database.run(
       `INSERT INTO scans (id, vm, mode, dryRun, trigger, partial, startedAt, state)
@@ -60,15 +74,7 @@ export class ScanStore {
   }
 
   /** Ends a running scan; gives its record. StoreError `not-found` when it does not run. */
-  finish(
-    id: string,
-    end: {
-      readonly state: Exclude<ScanRecord['state'], 'running'>;
-      readonly finishedAt: number;
-      readonly summary?: ScanSummary;
-      readonly error?: ScanRecord['error'];
-    },
-  ): ScanRecord {
+  finish(id: string, end: EndedScan): ScanRecord {
     const columns = { ...end, summary: toJsonOrNull(end.summary), error: toJsonOrNull(end.error) };
     return this.database.transaction(() => {
       const row = this.database.get("SELECT * FROM scans WHERE id = :id AND state = 'running'", { id });

@@ -9,6 +9,7 @@ import { PATCHES } from './patches.ts';
 import type { RecordTable } from './rows.ts';
 import { SCANS } from './scans.ts';
 import { VAULT } from './vault-index.ts';
+import { VM_ACTION_ROWS } from './vm-action-journal.ts';
 import { VMS } from './vms.ts';
 
 /**
@@ -16,7 +17,7 @@ import { VMS } from './vms.ts';
  * there, and is written anew. Nor is the audit log, whose chain is checked as a whole.
  */
 const TABLES: readonly RecordTable<unknown>[] = [
-  ...[VMS, SCANS, FINDINGS, ACTIONS, VAULT, PATCHES, PACKS, TOKENS_KEPT, PENDING],
+  ...[VMS, SCANS, FINDINGS, ACTIONS, VM_ACTION_ROWS, VAULT, PATCHES, PACKS, TOKENS_KEPT, PENDING],
 ];
 
 /** Those that cannot be read, one by one. Throws StoreError. */

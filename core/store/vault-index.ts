@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { FileState, MOST_COUNTED, sha256, wireBytes } from '../../protocol/index.ts';
 import { StoreError } from '../error.ts';
-import type { StateDatabase } from './database.ts';
+import type { Row, StateDatabase } from './database.ts';
 import { type Page, type PageQuery, readPage } from './page.ts';
 import type { VaultRecord } from './records.ts';
 import { jsonColumn, RecordTable, timeColumn, toJsonOrNull } from './rows.ts';
@@ -26,6 +26,16 @@ export interface VaultFilter {
   readonly vm?: string;
   readonly status?: VaultRecord['status'];
 }
+
+export interface VaultUse {
+  readonly files: number;
+  readonly bytes: number;
+}
+
+const useOf = (row: Row | undefined): VaultUse => ({
+  files: Number(row?.files ?? 0),
+  bytes: Number(row?.bytes ?? 0),
+});
 
 /** What lies in the vault. Every method throws StoreError. */
 export class VaultIndex {
@@ -69,6 +79,33 @@ export class VaultIndex {
        FROM vault WHERE status = 'held'`,
     );
     return { held: Number(row?.held ?? 0), bytes: Number(row?.bytes ?? 0) };
+  }
+
+  /** What takes room: all of which the content is still there, also of what is arriving or was restored. */
+  stored(vm?: string): VaultUse {
+    const sql = `SELECT count(*) AS files, coalesce(sum(size), 0) AS bytes FROM vault WHERE status <> 'purged'`;
+    return useOf(
+      vm === undefined ? this.database.get(sql) : this.database.get(`${sql} AND vm = :vm`, { vm }),
+    );
+  }
+
+  /** By VM, the one with the most bytes first. */
+  storedByVm(): ({ readonly vm: string } & VaultUse)[] {
+    return this.database
+      .all(
+        `SELECT vm, count(*) AS files, sum(size) AS bytes FROM vault
+         WHERE status <> 'purged' GROUP BY vm ORDER BY bytes DESC, vm`,
+      )
+      .map((row) => ({ vm: String(row.vm), ...useOf(row) }));
+  }
+
+  /** How many files of this VM were taken from `since` to `until`, whatever became of them. */
+  takenBetween(vm: string, since: number, until: number): number {
+    const row = this.database.get(
+      'SELECT count(*) AS files FROM vault WHERE vm = :vm AND at > :since AND at <= :until',
+      { vm, since, until },
+    );
+    return Number(row?.files ?? 0);
   }
 
   /** Newest first. */

@@ -24,26 +24,36 @@ const CODE = [
   ...[0xeb, 0xfe], //             jmp $
 ];
 
-export async function probeAccelerator(parts: GuestParts, directory: string): Promise<Accelerator> {
-  if (!canOpenKvm()) return 'tcg';
+/** `closed`: the device cannot be opened. `hangs`: it opens, and a guest then does not come to its end in time. `fails`: QEMU says no. */
+export type KvmState = 'runs' | 'closed' | 'hangs' | 'fails';
+
+export type ProbeParts = Pick<GuestParts, 'qemu' | 'setpriv'>;
+
+export async function probeAccelerator(parts: ProbeParts, directory: string): Promise<Accelerator> {
+  return (await probeKvm(parts, directory)) === 'runs' ? 'kvm' : 'tcg';
+}
+
+/** Leaves a file in `directory`, which is the caller's. Rejects when a program cannot be started. */
+export async function probeKvm(parts: ProbeParts, directory: string, device = '/dev/kvm'): Promise<KvmState> {
+  if (!canOpen(device)) return 'closed';
   const sector = Buffer.alloc(512);
   sector.set(CODE);
   sector.writeUInt16BE(0x55aa, 510);
   const image = join(directory, 'probe.img');
   writeFileSync(image, sector);
-  return (await boots(parts, image)) ? 'kvm' : 'tcg';
+  return boot(parts, image);
 }
 
-function canOpenKvm(): boolean {
+function canOpen(device: string): boolean {
   try {
-    accessSync('/dev/kvm', constants.R_OK | constants.W_OK);
+    accessSync(device, constants.R_OK | constants.W_OK);
     return true;
   } catch {
     return false;
   }
 }
 
-function boots({ setpriv, qemu }: GuestParts, image: string): Promise<boolean> {
+function boot({ setpriv, qemu }: ProbeParts, image: string): Promise<KvmState> {
   const child = spawn(
     setpriv,
     [
@@ -56,6 +66,11 @@ function boots({ setpriv, qemu }: GuestParts, image: string): Promise<boolean> {
   );
   return new Promise((resolve, reject) => {
     child.once('error', reject);
-    child.once('exit', (status) => resolve(status === ((EXIT_VALUE << 1) | 1)));
+    child.once('exit', (status) => resolve(stateOf(status)));
   });
+}
+
+function stateOf(status: number | null): KvmState {
+  if (status === ((EXIT_VALUE << 1) | 1)) return 'runs';
+  return status === null ? 'hangs' : 'fails';
 }

@@ -57,6 +57,13 @@ export function findGuestParts(): FoundParts {
   return { missing: missing as [MissingPart, ...MissingPart[]] };
 }
 
+/** What it takes to see whether KVM runs (`accelerator.ts`); undefined when something of it is missing. */
+export function findProbeParts(): Pick<GuestParts, 'qemu' | 'setpriv'> | undefined {
+  const qemu = findProgram('qemu-system-x86_64');
+  const setpriv = findProgram('setpriv');
+  return qemu && setpriv ? { qemu, setpriv } : undefined;
+}
+
 function findProgram(name: string): string | undefined {
   const directories = (process.env.PATH ?? '').split(delimiter).concat('/usr/sbin', '/sbin');
   return directories

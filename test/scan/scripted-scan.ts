@@ -123,6 +123,7 @@ export class ScriptedScan implements AsyncDisposable {
         Date.now,
         { problems: async () => [] },
         this.known,
+        () => undefined,
       ] as const),
     );
     return run.run(

@@ -4,6 +4,7 @@
  * that is busy scanning, and are answered while it is.
  */
 import type { WireBytes } from '../../../protocol/index.ts';
+import type { Identity } from '../api/access.ts';
 import type {
   FindingQuery,
   Operations,
@@ -106,16 +107,20 @@ export class RemoteOperations implements Operations {
     return this.ask('metrics');
   }
 
-  power(vm: string, verb: PowerVerb): Promise<VmView> {
-    return this.change('power', vm, verb);
+  power(vm: string, verb: PowerVerb, by: Identity): Promise<VmView> {
+    return this.change('power', vm, verb, by);
   }
 
-  snapshot(vm: string, name: string): Promise<VmView> {
-    return this.change('snapshot', vm, name);
+  snapshot(vm: string, name: string, by: Identity): Promise<VmView> {
+    return this.change('snapshot', vm, name, by);
   }
 
-  revert(vm: string, name: string): Promise<VmView> {
-    return this.change('revert', vm, name);
+  revert(vm: string, name: string, by: Identity): Promise<VmView> {
+    return this.change('revert', vm, name, by);
+  }
+
+  vmActions(query: VmQuery) {
+    return this.page('vmActions', query, () => this.reads.vmActions(query));
   }
 
   startScan(order: ScanOrder): Promise<ScanView> {

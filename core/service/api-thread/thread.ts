@@ -7,6 +7,7 @@ import { StateDatabase } from '../../store/database.ts';
 import { FindingStore } from '../../store/findings.ts';
 import { ScanStore } from '../../store/scans.ts';
 import { VaultIndex } from '../../store/vault-index.ts';
+import { VmActionJournal } from '../../store/vm-action-journal.ts';
 import { VmStore } from '../../store/vms.ts';
 import { startApi } from '../api/server.ts';
 import { DaemonError } from '../error.ts';
@@ -68,11 +69,13 @@ async function serve(port: MessagePort, { options, state }: ThreadData): Promise
   const service = new Service(port);
   const database = StateDatabase.read(state);
   database.onLeftOut = (row) => service.say({ type: 'left-out', row });
+  const actions = new ActionJournal(database);
   const records = {
     vms: new VmStore(database),
     scans: new ScanStore(database),
     findings: new FindingStore(database),
-    actions: new ActionJournal(database),
+    actions,
+    vmActions: new VmActionJournal(database, actions),
     vault: new VaultIndex(database),
   };
   const operations = new RemoteOperations({

@@ -208,6 +208,7 @@ describe('the log', () => {
 
   it('says who did what', async () => {
     await request('POST /v1/vms/:vm/pause', bearer(TOKENS.operator));
+    expect(operations.askedBy).toEqual([{ name: 'night-shift', role: 'operator' }]);
     expect(lines).toEqual([
       {
         ...{ level: 'info', message: 'api request' },

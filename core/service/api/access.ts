@@ -31,6 +31,7 @@ export const ACCESS = {
 
   'GET /v1/findings': 'viewer',
   'GET /v1/actions': 'viewer',
+  'GET /v1/vm-actions': 'viewer',
   'GET /v1/quarantine': 'viewer',
   'POST /v1/quarantine/:id/restore': 'operator',
   'DELETE /v1/quarantine/:id': 'admin',

@@ -57,6 +57,8 @@ export const STATUS: Readonly<Record<Code, number>> = {
   'no-answer': 502,
   'slow-reader': 503,
   'spool-full': 503,
+  'vault-full': 503,
+  'not-recorded': 503,
   stopped: 503,
   internal: 500,
 

@@ -43,7 +43,9 @@ function jsonRoute(app: FastifyInstance, route: Route, { operations }: AppParts)
     ...placeOf(key, summary, schema),
     handler: async (request, reply) => {
       if (!body) refuseBody(request.body);
-      const input = { params: request.params, query: request.query, body: request.body };
+      const { params, query, identity } = request;
+      if (!identity) throw new ApiError('unauthenticated', 'nobody is known to ask for this');
+      const input = { params, query, body: request.body, by: identity };
       const result = await route.run(operations, input);
       return reply.code(status).send(status === 204 ? undefined : result);
     },

@@ -1,12 +1,14 @@
 /** One route: its place in the table of access, its schemas, and the operation that answers it. */
 import { z } from 'zod';
 import type { Operations } from '../operations.ts';
-import type { RouteKey } from './access.ts';
+import type { Identity, RouteKey } from './access.ts';
 
 export interface Input<Params, Query, Body> {
   readonly params: Params;
   readonly query: Query;
   readonly body: Body;
+  /** Who asks. */
+  readonly by: Identity;
 }
 
 export interface Route<Params = unknown, Query = unknown, Body = unknown, Answer = unknown> {

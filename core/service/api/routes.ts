@@ -16,6 +16,7 @@ import {
   SCAN_STATES,
   ScanView,
   TokenView,
+  VmActionView,
   VmView,
 } from '../views.ts';
 import { name, ofId, ofVm, type Route, route, vmPage } from './route.ts';
@@ -65,7 +66,7 @@ const VMS: readonly Route[] = [
       summary: DOES[verb],
       params: ofVm,
       answer: VmView,
-      run: (operations, { params }) => operations.power(params.vm, verb),
+      run: (operations, { params, by }) => operations.power(params.vm, verb, by),
     }),
   ),
   route({
@@ -74,7 +75,7 @@ const VMS: readonly Route[] = [
     params: ofVm,
     body: ofSnapshot,
     answer: VmView,
-    run: (operations, { params, body }) => operations.snapshot(params.vm, body.name),
+    run: (operations, { params, body, by }) => operations.snapshot(params.vm, body.name, by),
   }),
   route({
     key: 'POST /v1/vms/:vm/revert',
@@ -82,7 +83,7 @@ const VMS: readonly Route[] = [
     params: ofVm,
     body: ofSnapshot,
     answer: VmView,
-    run: (operations, { params, body }) => operations.revert(params.vm, body.name),
+    run: (operations, { params, body, by }) => operations.revert(params.vm, body.name, by),
   }),
 ];
 
@@ -139,6 +140,13 @@ const RECORDS: readonly Route[] = [
     query: vmPage,
     answer: pageOf(ActionView),
     run: (operations, { query }) => operations.actions(query),
+  }),
+  route({
+    key: 'GET /v1/vm-actions',
+    summary: 'What was done to VMs as a whole (started, paused, reverted), by whom, newest first.',
+    query: vmPage,
+    answer: pageOf(VmActionView),
+    run: (operations, { query }) => operations.vmActions(query),
   }),
   route({
     key: 'GET /v1/quarantine',

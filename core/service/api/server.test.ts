@@ -46,6 +46,7 @@ describe('what is asked rightly', () => {
     ['GET', '/v1/findings', 200, { items: [{ id: 'finding-1' }], next: 'finding-1' }],
     ['GET', '/v1/findings?limit=5&before=finding-1', 200, { items: [] }],
     ['GET', '/v1/actions', 200, { items: [{ id: 'action-1' }] }],
+    ['GET', '/v1/vm-actions', 200, { items: [{ id: 'vm-action-1', requester: { name: 'night-shift' } }] }],
     ['GET', '/v1/quarantine', 200, { items: [{ path: quarantined().path }] }],
     ['GET', '/v1/scans', 200, { items: [] }],
     ['GET', '/v1/packs', 200, { items: [{ vendor: 'acme' }] }],

@@ -2,7 +2,8 @@
 import { readFile } from 'node:fs/promises';
 import type { WireBytes } from '../../../protocol/index.ts';
 import { cleanReport, finding, progress, vm as record } from '../../../test/records.ts';
-import type { ActionRecord, FindingRecord, VaultRecord } from '../../store/records.ts';
+import type { ActionRecord, FindingRecord, VaultRecord, VmActionRecord } from '../../store/records.ts';
+import type { Identity } from '../api/access.ts';
 import { OperationError } from '../error.ts';
 import type { FindingQuery, Operations, PatchOrder, PowerVerb, ScanOrder, ScanQuery } from '../operations.ts';
 import { ScanFeed } from '../scan-feed.ts';
@@ -68,9 +69,22 @@ export const action = (): ActionRecord => ({
   outcomeAt: NOON,
 });
 
+export const vmAction = (): VmActionRecord => ({
+  id: 'vm-action-1',
+  vm: record().id,
+  action: 'revert',
+  snapshot: 'clean',
+  requester: { kind: 'api', name: 'night-shift', role: 'admin' },
+  intentAt: NOON,
+  outcome: { code: 'unknown', detail: 'the hypervisor did not answer' },
+  outcomeAt: NOON,
+});
+
 export class MemoryOperations implements Operations {
   /** What was asked, in order. */
   readonly calls: string[] = [];
+  /** By whom VMs were acted upon, in order. */
+  readonly askedBy: (Identity | undefined)[] = [];
   /** Thrown by every method that is asked of a VM, where it is set. */
   failure: Error | undefined;
   ready = true;
@@ -95,15 +109,18 @@ export class MemoryOperations implements Operations {
     return found;
   }
 
-  power(vm: string, verb: PowerVerb): Promise<VmView> {
+  power(vm: string, verb: PowerVerb, by?: Identity): Promise<VmView> {
+    this.askedBy.push(by);
     return this.did(`${verb} ${vm}`, () => this.vm(vm));
   }
 
-  snapshot(vm: string, name: string): Promise<VmView> {
+  snapshot(vm: string, name: string, by?: Identity): Promise<VmView> {
+    this.askedBy.push(by);
     return this.did(`snapshot ${vm} ${name}`, () => this.vm(vm));
   }
 
-  revert(vm: string, name: string): Promise<VmView> {
+  revert(vm: string, name: string, by?: Identity): Promise<VmView> {
+    this.askedBy.push(by);
     return this.did(`revert ${vm} ${name}`, () => this.vm(vm));
   }
 
@@ -169,6 +186,10 @@ export class MemoryOperations implements Operations {
 
   async actions(): Promise<Page<ActionRecord>> {
     return { items: [action()] };
+  }
+
+  async vmActions(): Promise<Page<VmActionRecord>> {
+    return { items: [vmAction()] };
   }
 
   async quarantine(): Promise<Page<VaultRecord>> {
