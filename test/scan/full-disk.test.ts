@@ -12,7 +12,7 @@ import { serve, startEngine } from './setting.ts';
 const MIB = 2 ** 20;
 const SMALL = '24m';
 /** More than what SQLite can write over in its log without a byte of new space. */
-const PLANTED = 1_500;
+const PLANTED = 500;
 const mounted: string[] = [];
 afterEach(() => {
   for (const place of mounted.splice(0)) spawnSync('umount', ['--lazy', place]);
