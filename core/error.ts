@@ -21,6 +21,10 @@ export type StoreErrorCode =
 /** The state directory cannot be used, or does not have what was asked for. */
 export class StoreError extends CodedError<StoreErrorCode> {}
 
+/** The disk is full, or fails: nothing was kept. What needs no record goes on without. */
+export const isUnwritten = (error: unknown): error is StoreError =>
+  error instanceof StoreError && error.code === 'write-failed';
+
 export type InstructionErrorCode =
   | 'not-granted'
   | 'protected'

@@ -88,6 +88,8 @@ export const UNSCANNED_REASONS = [
   'cancelled',
   'spool-full',
   'channel-lost',
+  /** What was found could not be written down: the disk is full. */
+  'not-recorded',
 ] as const;
 export type UnscannedReason = (typeof UNSCANNED_REASONS)[number];
 

@@ -13,6 +13,7 @@ import { openChannel } from '../channel/open.ts';
 import type { Domain, GuestSession, OpenChannel } from '../channel/session.ts';
 import type { EnrolmentGate } from '../enrolment/gate.ts';
 import type { LiveKeys } from '../enrolment/live-keys.ts';
+import { isUnwritten } from '../error.ts';
 import type { VmRecord } from '../store/records.ts';
 import type { InstructionSet } from './instruction-set.ts';
 import { type InstructionPolicy, match } from './match.ts';
@@ -65,7 +66,7 @@ export async function connectGuest(
     await grantInstructionSet(session, instructionSet, options.budget, signal);
     // As it is now: it may have been suspended meanwhile.
     const vm = { ...(enrolments.find(domain.id) ?? admitted), features, instructionSet };
-    enrolments.save(vm);
+    keepIfPossible(() => enrolments.save(vm));
     const whySuspended = () => enrolments.find(domain.id)?.suspended?.reason;
     return { domain, vm, session, features, instructionSet, whySuspended };
   } catch (error) {
@@ -73,6 +74,15 @@ export async function connectGuest(
     throw signal?.aborted ? cancelled(signal) : error;
   } finally {
     signal?.removeEventListener('abort', closeOnAbort);
+  }
+}
+
+/** What the guest can do is asked at each connection: a disk that takes no writes keeps nobody from being looked at. */
+function keepIfPossible(save: () => void): void {
+  try {
+    save();
+  } catch (error) {
+    if (!isUnwritten(error)) throw error;
   }
 }
 

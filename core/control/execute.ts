@@ -12,7 +12,7 @@ import { DEADLINES, type Instruction, type Outcome, type SealedInstruction } fro
 import type { InstructionSet } from '../capability/instruction-set.ts';
 import { ChannelError } from '../channel/error.ts';
 import type { GuestSession } from '../channel/session.ts';
-import { InstructionError, StoreError } from '../error.ts';
+import { InstructionError, isUnwritten } from '../error.ts';
 import type { EventRoom } from '../events/sink.ts';
 import type { ActionJournal } from '../store/action-journal.ts';
 import type { ActionRecord, VmRecord } from '../store/records.ts';
@@ -180,9 +180,6 @@ export class ActionExecutor {
     for (const action of this.journal.list({ vm })) if (action.outcome) await this.vault.settle(action);
   }
 }
-
-const isUnwritten = (error: unknown): error is StoreError =>
-  error instanceof StoreError && error.code === 'write-failed';
 
 /** What a full disk does not let go now is dropped at the next connection (`Vault.dropUnclaimed`). */
 function keepForLater(error: unknown): void {

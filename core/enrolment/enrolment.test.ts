@@ -4,8 +4,10 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { newEnrolmentToken } from '../../protocol/index.ts';
 import { domainOf, EnrolmentSetting, TestGuest } from '../../test/enrolment-setting.ts';
+import { StoreError } from '../error.ts';
 import { ENROLMENT_MODES, type EnrolmentMode } from './decide.ts';
 import { TOKEN_LIFETIME } from './desk.ts';
+import { EnrolmentGate } from './gate.ts';
 
 const web = domainOf('web');
 const db = domainOf('db');
@@ -260,5 +262,33 @@ describe('a damaged row', () => {
     const damaged = { vm: web.id, name, socket, login, agentKey: 'short', reason: '', lastSeen: 1 };
     setting.enrolments.addPending(damaged);
     expect(() => setting.desk.pending()).toThrow(code('corrupt'));
+  });
+});
+
+describe('a disk that takes no writes', () => {
+  const onFullDisk = (login = guest.login, by = guest) => {
+    const { vms, enrolments } = setting;
+    const fails = () => {
+      throw new StoreError('write-failed', 'the disk is full: make room');
+    };
+    enrolments.change = fails;
+    const parts = {
+      vms,
+      enrolments,
+      clock: () => setting.now,
+      logger: { info: () => undefined, warn: () => undefined },
+    };
+    return new EnrolmentGate({ ...parts, mode: 'first-use' }).admit(web, login, by.parties);
+  };
+
+  it('keeps nobody out whose key is pinned, and lets nobody else in', () => {
+    expect(() => onFullDisk()).toThrow(code('write-failed'));
+    const before = admit('first-use');
+    setting.now += 1;
+    expect(onFullDisk()).toMatchObject({ id: web.id, agentKey: guest.agentKey, epoch: before.epoch });
+    const other = new TestGuest();
+    expect(() => onFullDisk(other.login, other)).toThrow(code('write-failed'));
+    setting.desk.reset(web.id);
+    expect(() => onFullDisk()).toThrow(code('write-failed'));
   });
 });

@@ -1,8 +1,9 @@
 import type { LoginRequest, ProofParties } from '../../protocol/index.ts';
 import type { Logger } from '../api/index.ts';
 import { ChannelError } from '../channel/error.ts';
-import { admitLogin, checkFirmware, enrolLogin, withoutProof } from '../channel/login.ts';
+import { admitLogin, checkFirmware, enrolLogin, isPinned, withoutProof } from '../channel/login.ts';
 import type { Domain } from '../channel/session.ts';
+import { isUnwritten } from '../error.ts';
 import type { EnrolmentEvent, EnrolmentStore } from '../store/enrolments.ts';
 import type { VmRecord } from '../store/records.ts';
 import type { VmStore } from '../store/vms.ts';
@@ -39,8 +40,8 @@ export class EnrolmentGate {
    * `token-…`) or StoreError.
    */
   admit(domain: Domain, untrustedLogin: LoginRequest, parties: ProofParties): VmRecord {
-    const { enrolments, logger } = this.parts;
-    const result = enrolments.change((log) => this.decide(domain, untrustedLogin, parties, log));
+    const { logger } = this.parts;
+    const result = this.decided(domain, untrustedLogin, parties);
     if (result instanceof ChannelError) {
       logger.warn(result.message);
       throw result;
@@ -54,6 +55,26 @@ export class EnrolmentGate {
         by,
       });
     return record;
+  }
+
+  /**
+   * A guest whose key is pinned already is let in on a disk that takes no writes as well: that it was seen is all that
+   * would be kept. Whoever is to be enrolled, or uses a token up, is not.
+   */
+  private decided(
+    domain: Domain,
+    untrustedLogin: LoginRequest,
+    parties: ProofParties,
+  ): Admitted | ChannelError {
+    const { vms, enrolments, clock } = this.parts;
+    try {
+      return enrolments.change((log) => this.decide(domain, untrustedLogin, parties, log));
+    } catch (error) {
+      const known = vms.find(domain.id);
+      const { agentKey } = parties;
+      if (!isUnwritten(error) || !isPinned(known) || known.agentKey !== agentKey) throw error;
+      return { record: admitLogin(domain, known, untrustedLogin, agentKey, clock()) };
+    }
   }
 
   /** What is refused is written down too, and so must not be thrown in here. */

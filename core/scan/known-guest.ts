@@ -8,6 +8,7 @@
  */
 import { LIMITS } from '../../protocol/index.ts';
 import type { KnownLines } from '../channel/session.ts';
+import { isUnwritten } from '../error.ts';
 import { ENTRY_BYTES, type LineSummary } from '../store/known-lines.ts';
 import type { Judged } from './contents.ts';
 import type { FileLine, ListedFile } from './inventory.ts';
@@ -173,7 +174,22 @@ export class KnownGuest implements KnownLines {
   }
 
   /** The scan has ended. `isWhole`: the listing was of the whole guest and came to its end. Throws StoreError. */
-  end({ isComplete, isWhole }: { readonly isComplete: boolean; readonly isWhole: boolean }): void {
+  end(listing: { readonly isComplete: boolean; readonly isWhole: boolean }): void {
+    try {
+      this.keepListing(listing);
+    } catch (error) {
+      // What could not be kept is looked at once more.
+      if (!isUnwritten(error)) throw error;
+    }
+  }
+
+  private keepListing({
+    isComplete,
+    isWhole,
+  }: {
+    readonly isComplete: boolean;
+    readonly isWhole: boolean;
+  }): void {
     this.notes?.save();
     if (!this.notes || this.hasLied) return;
     const confirmed = this.lines

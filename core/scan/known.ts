@@ -7,12 +7,13 @@ import { randomInt } from 'node:crypto';
 import type { Features } from '../../protocol/index.ts';
 import type { ContentSummary } from '../api/index.ts';
 import type { Settings } from '../config/index.ts';
+import { isUnwritten } from '../error.ts';
 import type { StateDatabase } from '../store/database.ts';
 import { type KnownContent, KnownContentStore } from '../store/known-contents.ts';
 import { type KnownLine, KnownLineStore } from '../store/known-lines.ts';
 import { add, type CleanAnswers, HeldAnswers, SharedAnswers } from './answers.ts';
 import { FirstScans } from './first-scans.ts';
-import { KnownGuest } from './known-guest.ts';
+import { KnownGuest, type KnownGuestOptions } from './known-guest.ts';
 import { Steadiness } from './steadiness.ts';
 
 export type KnownContentPolicy = Settings['policy']['knownContent'];
@@ -58,13 +59,23 @@ export class Known {
 
   /** `isFresh`: nothing kept is believed; what the scan learns is kept all the same. */
   forScan(vm: string, features: Features, generation: Buffer, isFresh: boolean): ScanKnowledge {
-    const { notes, policy, random, firstScans } = this;
-    const clean = notes ?? this.held;
+    const { policy, random, firstScans } = this;
     const steadiness = new Steadiness(features, policy.settleTime);
     const options = { vm, generation, steadiness, random, policy, isFresh, now: this.clock() };
-    const guest = new KnownGuest(notes, options);
+    const { guest, notes } = this.guestOf(options);
+    const clean = notes ?? this.held;
     if (!isFresh) return { clean, shared: this.shared, guest, firstScans };
     return { clean: new HeldAnswers(clean), shared: new SharedAnswers(), guest, firstScans };
+  }
+
+  /** On a disk that takes no writes nothing is known, and everything is looked at. */
+  private guestOf(options: KnownGuestOptions): { guest: KnownGuest; notes: Notes | undefined } {
+    try {
+      return { guest: new KnownGuest(this.notes, options), notes: this.notes };
+    } catch (error) {
+      if (!isUnwritten(error)) throw error;
+      return { guest: new KnownGuest(undefined, options), notes: undefined };
+    }
   }
 }
 
@@ -120,14 +131,18 @@ export class Notes implements CleanAnswers {
     if (isMuch || performance.now() - this.savedAt > UNSAVED_MS) this.save();
   }
 
-  /** Throws StoreError; what was gathered is then gathered still. */
+  /** On a disk that takes no writes, what was gathered is let go: it is looked at once more. Throws StoreError. */
   save(): void {
     this.savedAt = performance.now();
     if (this.unsaved.size === 0 && this.unsavedLines.length === 0) return;
-    this.database.transaction(() => {
-      this.contents.save(this.unsaved.values());
-      this.lines.save(this.unsavedLines);
-    });
+    try {
+      this.database.transaction(() => {
+        this.contents.save(this.unsaved.values());
+        this.lines.save(this.unsavedLines);
+      });
+    } catch (error) {
+      if (!isUnwritten(error)) throw error;
+    }
     this.unsaved.clear();
     this.unsavedLines = [];
   }

@@ -8,7 +8,7 @@ import type { ConnectedGuest } from '../capability/connect.ts';
 import type { ActionExecutor, ActionRequest, ClosedAction } from '../control/execute.ts';
 import { type NeverTouch, PROTECTED_ROOTS } from '../control/never-touch.ts';
 import { type NamedRemediation, type PlannedStep, planActions, type WithheldStep } from '../control/plan.ts';
-import { InstructionError } from '../error.ts';
+import { InstructionError, isUnwritten } from '../error.ts';
 import { detectionFinding, remediation as remediationEvent } from '../events/ocsf.ts';
 import type { EventSink } from '../events/sink.ts';
 import type { FindingStore } from '../store/findings.ts';
@@ -41,6 +41,12 @@ export interface ResponsePolicy {
   readonly inventory: Omit<InventoryPolicy, 'roots'>;
 }
 
+/** A finding of which the disk took no record. */
+export interface Unrecorded {
+  readonly record: FindingRecord;
+  readonly why: string;
+}
+
 export type OnAnswered = (now: FindingRecord, before: FindingRecord | undefined, vm: VmRecord) => void;
 
 export class Responder {
@@ -51,6 +57,7 @@ export class Responder {
   private readonly parts: ResponderParts;
   private readonly policy: ResponsePolicy;
   private surveyed = false;
+  private unrecorded: Unrecorded[] = [];
   /** Those that are being answered, as they were kept before. */
   private before = new Map<string, FindingRecord | undefined>();
 
@@ -60,9 +67,11 @@ export class Responder {
     this.policy = policy;
   }
 
-  async answer(answerables: readonly Answerable[], signal: AbortSignal): Promise<void> {
-    if (answerables.length === 0) return;
-    await this.keep(answerables);
+  /** Gives those that could not be written down: nothing is done about them, and they do not count as found. */
+  async answer(found: readonly Answerable[], signal: AbortSignal): Promise<readonly Unrecorded[]> {
+    if (found.length === 0) return [];
+    this.unrecorded = [];
+    const answerables = await this.keep(found);
     const plan = await this.plan(answerables, signal);
     // What was planned for one that is answered again, as more is known of it, does not hold any more.
     const again = new Set(answerables.map(({ record }) => record.id));
@@ -76,15 +85,30 @@ export class Responder {
         .map(({ reason }) => reason);
       await this.carryOut(record.id, steps, reasons, content, signal);
     }
+    return this.unrecorded;
   }
 
   /** Their events are emitted together, so that one write of the spool serves all. */
-  private async keep(answerables: readonly Answerable[]): Promise<void> {
+  private async keep(answerables: readonly Answerable[]): Promise<Answerable[]> {
     const { findings } = this.parts;
     this.before = new Map(answerables.map(({ record: { id } }) => [id, findings.find(id)]));
-    const kept = answerables.map(({ record }) => findings.upsert(record));
-    for (const each of kept) this.findings.set(each.id, each);
+    const onRecord = answerables.filter(({ record }) => this.written(record, () => findings.upsert(record)));
+    const kept = onRecord.flatMap(({ record: { id } }) => this.findings.get(id) ?? []);
     await Promise.all(kept.map((each) => this.parts.events.emit(detectionFinding(each, this.guest.vm))));
+    return onRecord;
+  }
+
+  /** What `write` keeps is known from then on; where the disk takes nothing, that is noted instead. */
+  private written(record: FindingRecord, write: () => FindingRecord): FindingRecord | undefined {
+    try {
+      const kept = write();
+      this.findings.set(kept.id, kept);
+      return kept;
+    } catch (error) {
+      if (!isUnwritten(error)) throw error;
+      this.unrecorded.push({ record, why: error.message });
+      return undefined;
+    }
   }
 
   private async plan(answerables: readonly Answerable[], signal: AbortSignal) {
@@ -138,12 +162,19 @@ export class Responder {
       if (action instanceof InstructionError) log.failure(action.message);
       else log.outcome(step.instruction, action.outcome);
     }
-    const answered = this.parts.findings.setResponse(finding, log.response, log.reason);
-    this.findings.set(finding, answered);
+    const answered = this.answered(finding, log);
+    if (!answered) return;
     this.parts.onAnswered?.(answered, this.before.get(finding), this.guest.vm);
     // In mode detect there is nothing to be added to what was told when it was found.
     if (this.policy.mode !== 'detect')
       await this.parts.events.emit(detectionFinding(answered, this.guest.vm));
+  }
+
+  /** Undefined where the response could not be written down: on record the finding stays as it was. */
+  private answered(id: string, { response, reason }: ResponseLog): FindingRecord | undefined {
+    const found = this.findings.get(id);
+    if (!found) throw new TypeError(`the finding ${id} is answered and was not kept`);
+    return this.written(found, () => this.parts.findings.setResponse(id, response, reason));
   }
 
   private async act(

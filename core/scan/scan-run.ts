@@ -6,14 +6,14 @@ import { cancelled } from '../channel/deadline.ts';
 import { type LiveSettings, type Policy, settingsFor } from '../config/index.ts';
 import type { ActionExecutor } from '../control/execute.ts';
 import { NeverTouch } from '../control/never-touch.ts';
-import { describeError, ScanError } from '../error.ts';
+import { describeError, isUnwritten, ScanError } from '../error.ts';
 import { type ScanOutcome, scanEnded, scanStarted } from '../events/ocsf.ts';
 import type { EventSink } from '../events/sink.ts';
 import type { Packs } from '../pack/packs.ts';
 import type { HeldDetectors, PluginRegistry } from '../plugin/registry.ts';
 import type { FindingStore } from '../store/findings.ts';
 import type { ScanRecord, ScanSummary } from '../store/records.ts';
-import type { ScanStore } from '../store/scans.ts';
+import type { BegunScan, EndedScan, ScanStore } from '../store/scans.ts';
 import { TOKENS } from '../tokens.ts';
 import type { InventoryPolicy } from './inventory.ts';
 import type { Known } from './known.ts';
@@ -49,7 +49,8 @@ export class ScanRun {
     const { policy } = settingsFor(this.settings.current, this.guest.domain);
     const startedAt = this.clock();
     const partial = isPartial(request) && ({ partial: true } as const);
-    const scan = this.scans.begin({ id, vm: vm.id, mode, dryRun, trigger, startedAt, ...partial });
+    const begun = { id, vm: vm.id, mode, dryRun, trigger, startedAt, ...partial } as const;
+    const scan = this.begin(begun);
     const tally = new Tally();
     const responder = this.responder(request, policy);
     using spool = this.spool.share();
@@ -81,8 +82,8 @@ export class ScanRun {
       throw signal.aborted ? cancelled(signal) : error;
     }
     onProgress(tally.snapshot('finished'));
-    const ended = await end({ kind: 'completed' });
-    const problems = [...problemsOf(held), ...(await this.packProblems())];
+    const { ended, unwritten } = await end({ kind: 'completed' });
+    const problems = [...problemsOf(held), ...(await this.packProblems()), ...notRecorded(unwritten)];
     return this.report(ended, tally, responder, problems);
   }
 
@@ -113,22 +114,38 @@ export class ScanRun {
     return new Responder(guest, parts, { mode, dryRun, deleteWhenNotContainable, inventory });
   }
 
+  /** A disk that takes no writes keeps no guest from being looked at: the record is kept at the end, if it can be then. */
+  private begin(begun: BegunScan): ScanRecord {
+    try {
+      return this.scans.begin(begun);
+    } catch (error) {
+      if (!isUnwritten(error)) throw error;
+      return { ...begun, state: 'running' };
+    }
+  }
+
+  private finish(scan: ScanRecord, end: EndedScan): { ended: ScanRecord; unwritten?: string } {
+    try {
+      if (this.scans.find(scan.id) === undefined) this.scans.begin(scan);
+      return { ended: this.scans.finish(scan.id, end) };
+    } catch (error) {
+      if (!isUnwritten(error)) throw error;
+      return { ended: { ...scan, ...end }, unwritten: error.message };
+    }
+  }
+
   private async end(
     scan: ScanRecord,
     summary: ScanSummary,
     outcome: ScanOutcome,
     cause?: unknown,
-  ): Promise<ScanRecord> {
+  ): Promise<{ ended: ScanRecord; unwritten?: string }> {
     const state = outcome.kind === 'completed' ? 'finished' : outcome.kind;
     const error = cause === undefined ? undefined : describeError(cause);
-    const ended = this.scans.finish(scan.id, {
-      state,
-      finishedAt: this.clock(),
-      summary,
-      ...(error && { error }),
-    });
-    await this.events.emit(scanEnded(ended, this.guest.vm, outcome));
-    return ended;
+    const finishedAt = this.clock();
+    const finished = this.finish(scan, { state, finishedAt, summary, ...(error && { error }) });
+    await this.events.emit(scanEnded(finished.ended, this.guest.vm, outcome));
+    return finished;
   }
 
   /** Of packs that are expired or damaged. */
@@ -146,6 +163,12 @@ export class ScanRun {
     return { vm, scan, findings: [...findings.values()], unscanned, problems, plan: { steps, withheld } };
   }
 }
+
+/** What a scan that is not in the database says itself. */
+const notRecorded = (why: string | undefined): ScanReport['problems'] =>
+  why === undefined
+    ? []
+    : [{ detector: 'records', file: 'lazaret.db', message: `this scan is not on record: ${why}` }];
 
 const isPartial = ({ roots }: ScanRequest): boolean => !roots.some((root) => root.equals(GuestPath.of('/')));
 

@@ -3,7 +3,9 @@
  * either; every finding is planned for and acted upon as soon as it is known. What comes before (open the channel, log in, negotiate, grant) is `connectGuest`;
  * both are joined in `scanner.ts`.
  */
+import { displayText } from '../../protocol/index.ts';
 import type { ConnectedGuest } from '../capability/connect.ts';
+import { shown } from '../events/objects.ts';
 import { AnswerKeys } from './answer-keys.ts';
 import { ContentJudge } from './contents.ts';
 import { Detection, type NamedDetector } from './detect.ts';
@@ -11,6 +13,7 @@ import { fetchContents } from './fetch.ts';
 import { FileScan } from './file-scan.ts';
 import { parallel } from './flow.ts';
 import { ProcessScan } from './process-scan.ts';
+import type { Unrecorded } from './responder.ts';
 import type { ScanContext, ScanParts, ScanPolicy } from './scan-context.ts';
 import { Starters } from './starters.ts';
 
@@ -46,7 +49,7 @@ export class GuestScan {
       answer: async (found, phase, signal) => {
         const { tally, responder, onProgress } = parts;
         onProgress(tally.snapshot(found.length > 0 ? 'acting' : phase));
-        await responder.answer(found, signal);
+        for (const lost of await responder.answer(found, signal)) tally.missed(...missedAs(lost));
         onProgress(tally.snapshot(phase));
       },
     };
@@ -65,6 +68,14 @@ export class GuestScan {
       this.ended.abort();
     }
   }
+}
+
+/** What was found and is not on record must not pass for found: nobody would find it again. */
+function missedAs({ record, why }: Unrecorded): Parameters<ScanParts['tally']['missed']> {
+  const { subject, judgement, detections } = record;
+  const path = shown(subject.kind === 'file' ? subject.path : subject.executable);
+  const names = detections.map(({ name }) => displayText(name)).join(', ');
+  return [path, { reason: 'not-recorded', detail: `${judgement} (${names}), and not written down: ${why}` }];
 }
 
 /** Batches under way at once: as many as the widest detector takes, and one that is being filled. */

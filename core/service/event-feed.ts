@@ -3,6 +3,9 @@ import { EventError } from '../error.ts';
 import { isOfAction } from '../events/of-action.ts';
 import type { EventRoom, EventSink, OcsfEvent } from '../events/sink.ts';
 
+/** The spool is full, or its disk is. */
+const NO_ROOM: ReadonlySet<string> = new Set(['spool-full', 'spool-failed']);
+
 /**
  * Where the engine's events go: out of this host, then to those who follow.
  *
@@ -36,7 +39,7 @@ export class EventFeed implements EventSink, EventRoom {
       await this.out.emit(event);
       this.isFull = false;
     } catch (error) {
-      if (!(error instanceof EventError) || error.code !== 'spool-full' || isOfAction(event)) throw error;
+      if (!(error instanceof EventError) || !NO_ROOM.has(error.code) || isOfAction(event)) throw error;
       this.tellOnce(error);
     }
     for (const follower of this.followers) await follower.emit(event);

@@ -38,6 +38,18 @@ const ScanRow = z.object({
 
 const read = (row: Row): ScanRecord => readRow('scans', ScanRow, row);
 
+export type BegunScan = Pick<
+  ScanRecord,
+  'id' | 'vm' | 'mode' | 'dryRun' | 'trigger' | 'partial' | 'startedAt'
+>;
+
+export interface EndedScan {
+  readonly state: Exclude<ScanRecord['state'], 'running'>;
+  readonly finishedAt: number;
+  readonly summary?: ScanSummary;
+  readonly error?: NonNullable<ScanRecord['error']>;
+}
+
 /** The scans that were begun. Every method throws StoreError. */
 export class ScanStore {
   private readonly database: StateDatabase;
@@ -46,27 +58,20 @@ export class ScanStore {
     this.database = database;
   }
 
-  begin(
-    scan: Pick<ScanRecord, 'id' | 'vm' | 'mode' | 'dryRun' | 'trigger' | 'partial' | 'startedAt'>,
-  ): ScanRecord {
+  begin(scan: BegunScan): ScanRecord {
     this.database.run(
       `INSERT INTO scans (id, vm, mode, dryRun, trigger, partial, startedAt, state)
        VALUES (:id, :vm, :mode, :dryRun, :trigger, :partial, :startedAt, 'running')`,
-      { ...scan, dryRun: Number(scan.dryRun), partial: scan.partial ? 1 : null },
+      {
+        ...{ id: scan.id, vm: scan.vm, mode: scan.mode, trigger: scan.trigger, startedAt: scan.startedAt },
+        ...{ dryRun: Number(scan.dryRun), partial: scan.partial ? 1 : null },
+      },
     );
     return { ...scan, state: 'running' };
   }
 
   /** Ends a running scan; gives its record. StoreError `not-found` when it does not run. */
-  finish(
-    id: string,
-    end: {
-      readonly state: Exclude<ScanRecord['state'], 'running'>;
-      readonly finishedAt: number;
-      readonly summary?: ScanSummary;
-      readonly error?: ScanRecord['error'];
-    },
-  ): ScanRecord {
+  finish(id: string, end: EndedScan): ScanRecord {
     const changed = this.database.run(
       `UPDATE scans SET state = :state, finishedAt = :finishedAt, summary = :summary, error = :error
        WHERE id = :id AND state = 'running'`,

@@ -27,6 +27,7 @@ rule Scan_Test_Eicar { strings: $eicar = "EICAR-STANDARD-ANTIVIRUS-TEST" conditi
 
 export interface EngineOptions {
   readonly policy?: Partial<Settings['policy']>;
+  readonly vault?: Partial<Settings['vault']>;
   /** A spool in memory of so many bytes, and none on disk. */
   readonly spoolBytes?: number;
   /** Default: none, and the starter pack is off, so that the rules above are all there is. */
@@ -131,7 +132,7 @@ function said(entry: string): string | [] {
 
 function settingsIn(
   directory: string,
-  { policy, spoolBytes, packs, rules = {}, pluginDirectories = [] }: EngineOptions,
+  { policy, vault, spoolBytes, packs, rules = {}, pluginDirectories = [] }: EngineOptions,
 ): Settings {
   const base = defaults();
   const spool = join(directory, 'spool');
@@ -150,6 +151,7 @@ function settingsIn(
       overflow: { ...base.spool.overflow, enabled: spoolBytes === undefined },
     },
     policy: { ...base.policy, ...policy },
+    vault: { ...base.vault, ...vault },
     packs: { ...base.packs, starter: false, ...packs },
     pluginDirectories: [...pluginDirectories],
     plugins: {
