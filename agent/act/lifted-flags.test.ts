@@ -240,6 +240,11 @@ describe.runIf(canFlag)('an agent that died with attributes lifted', () => {
   });
 });
 
+it('the unit of the agent lets it clear attributes', () => {
+  const unit = readFileSync(join(import.meta.dirname, '../../config/systemd/lazaret-agent.service'), 'utf8');
+  expect(unit).toMatch(/^CapabilityBoundingSet=.*\bCAP_LINUX_IMMUTABLE\b/m);
+});
+
 describe('a journal with what is owed', () => {
   it('is read whatever line was cut off', () => {
     using state = new TempDirectory();
