@@ -4,7 +4,7 @@
  * was cut off to go on where it was, seldom enough for the disk to cost next to nothing.
  */
 import { randomInt } from 'node:crypto';
-import type { Features } from '../../protocol/index.ts';
+import { type Features, LIMITS } from '../../protocol/index.ts';
 import type { ContentSummary } from '../api/index.ts';
 import type { Settings } from '../config/index.ts';
 import type { StateDatabase } from '../store/database.ts';
@@ -37,23 +37,33 @@ export interface KnownOptions {
   readonly clock?: () => number;
   /** From 0 to below 1; nobody can foresee it. */
   readonly random?: () => number;
+  /** Lines of all guests that are scanned at a time, in memory: of what is not told, the guest sends all. */
+  readonly mostLines?: number;
 }
 
 export class Known {
   private readonly shared = new SharedAnswers();
   private readonly held = new HeldAnswers();
   private readonly firstScans = new FirstScans();
+  private readonly mostLines: number;
+  private readonly scanned = new Set<KnownGuest>();
   private readonly policy: KnownContentPolicy;
   private readonly notes: Notes | undefined;
   private readonly clock: () => number;
   private readonly random: () => number;
 
   constructor(database: StateDatabase, policy: KnownContentPolicy, options: KnownOptions = {}) {
-    const { clock = Date.now, random = unforeseeable } = options;
+    const { clock = Date.now, random = unforeseeable, mostLines = LIMITS.knownLines } = options;
+    this.mostLines = mostLines;
     this.policy = policy;
     this.clock = clock;
     this.random = random;
     this.notes = policy.remember ? new Notes(database, policy.maxContents, clock) : undefined;
+  }
+
+  /** Known lines that scans under way hold. */
+  get linesHeld(): number {
+    return this.scanned.values().reduce((sum, guest) => sum + guest.linesHeld, 0);
   }
 
   /** `isFresh`: nothing kept is believed; what the scan learns is kept all the same. */
@@ -62,7 +72,12 @@ export class Known {
     const clean = notes ?? this.held;
     const steadiness = new Steadiness(features, policy.settleTime);
     const options = { vm, generation, steadiness, random, policy, isFresh, now: this.clock() };
-    const guest = new KnownGuest(notes, options);
+    const guest: KnownGuest = new KnownGuest(notes, {
+      ...options,
+      mostLines: Math.max(0, this.mostLines - this.linesHeld),
+      onEnd: () => this.scanned.delete(guest),
+    });
+    this.scanned.add(guest);
     if (!isFresh) return { clean, shared: this.shared, guest, firstScans };
     return { clean: new HeldAnswers(clean), shared: new SharedAnswers(), guest, firstScans };
   }
