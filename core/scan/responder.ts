@@ -61,19 +61,31 @@ export class Responder {
     const plan = await this.plan(answerables, signal);
     const steps = Map.groupBy(plan.steps, ({ finding }) => finding);
     const withheld = Map.groupBy(plan.withheld, ({ finding }) => finding);
+    const planFor = (id: string): Plan => ({ steps: steps.get(id) ?? [], withheld: withheld.get(id) ?? [] });
+    for (const { id } of kept) this.named.planFor(id, planFor(id));
+    if (plan.steps.length === 0 && this.policy.mode === 'detect') return this.report(kept, planFor);
     const answered: FindingRecord[] = [];
     for (const [place, { content }] of answerables.entries()) {
       const record = kept[place] as FindingRecord;
-      const own = { steps: steps.get(record.id) ?? [], withheld: withheld.get(record.id) ?? [] };
-      this.named.planFor(record.id, own);
-      answered.push(await this.carryOut(record, own, content, signal));
+      answered.push(await this.carryOut(record, planFor(record.id), content, signal));
     }
     return answered;
   }
 
+  /** Nothing is done about them, so that one write to the disk serves all. */
+  private report(kept: readonly FindingRecord[], planFor: (id: string) => Plan): readonly FindingRecord[] {
+    const reports = kept.map(({ id }) => {
+      const { reason } = new ResponseLog(planFor(id).withheld.map((each) => each.reason));
+      return { id, reason };
+    });
+    const reported = this.parts.findings.reportAll(reports);
+    for (const each of reported) this.named.note(each);
+    return reported;
+  }
+
   /** Their events are emitted together, so that one write of the spool serves all. */
   private async keep(answerables: readonly Answerable[]): Promise<readonly FindingRecord[]> {
-    const kept = answerables.map(({ record }) => this.parts.findings.upsert(record));
+    const kept = this.parts.findings.upsertAll(answerables.map(({ record }) => record));
     for (const each of kept) this.named.note(each);
     await Promise.all(kept.map((each) => this.parts.events.emit(detectionFinding(each, this.guest.vm))));
     return kept;
