@@ -12,6 +12,7 @@ import { benchBudget } from './budget.ts';
 import { benchChannel } from './channel.ts';
 import { benchClones } from './clones.ts';
 import { benchHashset } from './hashset.ts';
+import { benchHostile } from './hostile.ts';
 import { benchMillion } from './million.ts';
 import { benchClamav, benchYara } from './scans.ts';
 import { benchService } from './service.ts';
@@ -34,6 +35,7 @@ const PARTS: Readonly<Record<string, Part>> = {
   hashset: benchHashset,
   service: benchService,
   survey: benchSurvey,
+  hostile: benchHostile,
 };
 const OWN_RULES = fileURLToPath(new URL('../../demo/rules', import.meta.url));
 

@@ -81,7 +81,7 @@ function tell(what: string, { asked, failed, p50, p99, most }: Load): void {
   figure('  p99', p99, ' ms', 'at most', 50);
 }
 
-class Service implements AsyncDisposable {
+export class Service implements AsyncDisposable {
   readonly client: DaemonClient;
   private readonly child: ChildProcess;
   private readonly directory: string;
@@ -92,17 +92,27 @@ class Service implements AsyncDisposable {
     this.client = client;
   }
 
-  /** Resolves when all guests are connected. `scan`: as in a configuration. */
-  static async start(guests: readonly BenchGuest[], rules: string, scan: object): Promise<Service> {
+  /** Resolves when all guests are connected. `scan`: as in a configuration; `hashes`: SHA-256s of malware. */
+  static async start(
+    guests: readonly BenchGuest[],
+    rules: string,
+    scan: object,
+    { hashes = [] }: { readonly hashes?: readonly string[] } = {},
+  ): Promise<Service> {
     const directory = mkdtempSync(join(tmpdir(), 'lazaret-bench-service-'));
     const socket = join(directory, 'run', 'lazaret.sock');
     mkdirSync(join(directory, 'run'), { mode: 0o700 });
+    const list = join(directory, 'hashes.txt');
+    writeFileSync(list, hashes.map((hash) => `${hash} Bench\n`).join(''));
     const settings = {
       state: join(directory, 'state'),
       api: { socket },
       scan,
       schedule: { onFirstSight: false },
-      plugins: { yara: { rules: [rules], engine: 'native' } },
+      plugins: {
+        yara: { rules: [rules], engine: 'native' },
+        ...(hashes.length > 0 && { hashset: { lists: [list] } }),
+      },
       vms: guests.map((guest, index) => ({ name: `guest-${index}`, socket: guest.socket })),
     };
     const file = join(directory, 'lazaret.yaml');

@@ -1,5 +1,5 @@
 /** Trees to scan: a sample of a large one, copies of one, and one of a million files. */
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import {
   copyFileSync,
   cpSync,
@@ -74,6 +74,37 @@ export function million(): Tree {
     mkdirSync(path, { recursive: true });
     for (let file = 0; file < 100; file++) writeFileSync(join(path, String(file)), `${directory} ${file}\n`);
   }
+  return owned(root);
+}
+
+const SOME_FILES = 500;
+
+/** So few files of a tree that they are scanned in a moment. */
+export function some(tree: string): Tree {
+  const root = mkdtempSync(join(tmpdir(), 'lazaret-bench-some-'));
+  for (const path of filesBelow(tree).slice(0, SOME_FILES)) {
+    mkdirSync(dirname(join(root, path)), { recursive: true });
+    copyFileSync(join(tree, path), join(root, path));
+  }
+  return owned(root);
+}
+
+const EVIL = 'found by its hash\n';
+export const FLOODED_HASH = createHash('sha256').update(EVIL).digest('hex');
+const [STARTING_FILES, STARTS, EVIL_FILES] = [1_000, 500, 10_000];
+
+/** Files that start half a million things, and copies of one that is malware under names of 250 bytes. */
+export function flooded(): Tree {
+  const root = mkdtempSync(join(tmpdir(), 'lazaret-bench-flooded-'));
+  const starting = join(root, 'etc', 'modules-load.d');
+  const evil = join(root, 'srv');
+  for (const directory of [starting, evil]) mkdirSync(directory, { recursive: true });
+  for (let file = 0; file < STARTING_FILES; file++) {
+    const names = Array.from({ length: STARTS }, () => randomBytes(24).toString('hex'));
+    writeFileSync(join(starting, `${file}.conf`), names.join('\n'));
+  }
+  for (let file = 0; file < EVIL_FILES; file++)
+    writeFileSync(join(evil, String(file).padEnd(250, 'x')), EVIL);
   return owned(root);
 }
 

@@ -27,6 +27,10 @@ export interface KnownGuestOptions {
   readonly random: () => number;
   /** Milliseconds since 1970. */
   readonly now: number;
+  /** Lines that the guest is told of at most. Default: all that the contract lets be told. */
+  readonly mostLines?: number;
+  /** Called when the scan has ended: the lines are not held any more. */
+  readonly onEnd?: () => void;
 }
 
 /** A file that is not what the guest said it is. */
@@ -107,6 +111,10 @@ export class KnownGuest implements KnownLines {
     return this.believes && this.lines.get(digest)?.isAudited === false;
   }
 
+  get linesHeld(): number {
+    return this.lines.size;
+  }
+
   /** The guest says that this line is as it was. Undefined for one that it was not told. */
   confirm(digest: string): Readonly<ToldLine> | undefined {
     const line = this.has(digest) ? this.lines.get(digest) : undefined;
@@ -175,6 +183,7 @@ export class KnownGuest implements KnownLines {
 
   /** The scan has ended. `isWhole`: the listing was of the whole guest and came to its end. Throws StoreError. */
   end(listing: { readonly isComplete: boolean; readonly isWhole: boolean }): void {
+    this.options.onEnd?.();
     try {
       this.keepListing(listing);
     } catch (error) {
@@ -213,8 +222,9 @@ export class KnownGuest implements KnownLines {
   }
 
   private tell(known: Iterable<LineSummary>, isOthers: boolean): void {
+    const { mostLines = LIMITS.knownLines } = this.options;
     for (const line of known) {
-      if (this.lines.size >= LIMITS.knownLines) return;
+      if (this.lines.size >= mostLines) return;
       if (this.lines.has(line.digest)) continue;
       this.lines.set(line.digest, { ...line, isOthers, isConfirmed: false, isAudited: false });
     }

@@ -36,6 +36,24 @@ const fetchedBy = ({ requests }: ScriptedSession): string[] =>
   requests.flatMap(({ files }) => files.map((file) => ('path' in file ? String(file.path) : '')));
 
 describe('a guest that was scanned before', () => {
+  it('is told of no more lines than its host has room for, and then sends the rest', async () => {
+    const scan = await scanOf({ files: [...FINE, EVIL] }, { ...UNAUDITED, mostLines: 2 });
+    await scan.run();
+    expect(scan.linesHeld).toBe(0);
+    const session = scan.become({ files: [...FINE, EVIL] });
+    const listing = Promise.withResolvers<number>();
+    const { listFiles } = session;
+    session.listFiles = (...given) => {
+      listing.resolve(scan.linesHeld);
+      return listFiles.apply(session, given);
+    };
+    const { scan: record, findings } = await scan.run();
+    expect(await listing.promise).toBe(2);
+    expect(record.summary).toMatchObject({ files: 4, unchanged: 3 });
+    expect(findings).toHaveLength(1);
+    expect(scan.linesHeld).toBe(0);
+  });
+
   it('is asked for nothing that did not change; what was found is looked at again', async () => {
     const scan = await scanOf({ files: [...FINE, EVIL] }, UNAUDITED);
     const first = await scan.run();

@@ -4,7 +4,7 @@
  * was cut off to go on where it was, seldom enough for the disk to cost next to nothing.
  */
 import { randomInt } from 'node:crypto';
-import type { Features } from '../../protocol/index.ts';
+import { type Features, LIMITS } from '../../protocol/index.ts';
 import type { ContentSummary } from '../api/index.ts';
 import type { Settings } from '../config/index.ts';
 import { isUnwritten } from '../error.ts';
@@ -39,6 +39,8 @@ export interface KnownOptions {
   readonly clock?: () => number;
   /** From 0 to below 1; nobody can foresee it. */
   readonly random?: () => number;
+  /** Lines of all guests that are scanned at a time, in memory: of what is not told, the guest sends all. */
+  readonly mostLines?: number;
 }
 
 export class Known {
@@ -47,17 +49,25 @@ export class Known {
   private readonly shared = new SharedAnswers();
   private readonly held = new HeldAnswers();
   private readonly firstScans = new FirstScans();
+  private readonly mostLines: number;
+  private readonly scanned = new Set<KnownGuest>();
   private readonly policy: KnownContentPolicy;
   private readonly notes: Notes | undefined;
   private readonly clock: () => number;
   private readonly random: () => number;
 
   constructor(database: StateDatabase, policy: KnownContentPolicy, options: KnownOptions = {}) {
-    const { clock = Date.now, random = unforeseeable } = options;
+    const { clock = Date.now, random = unforeseeable, mostLines = LIMITS.knownLines } = options;
+    this.mostLines = mostLines;
     this.policy = policy;
     this.clock = clock;
     this.random = random;
     this.notes = policy.remember ? new Notes(database, policy.maxContents, clock) : undefined;
+  }
+
+  /** Known lines that scans under way hold. */
+  get linesHeld(): number {
+    return this.scanned.values().reduce((sum, guest) => sum + guest.linesHeld, 0);
   }
 
   /** `isFresh`: nothing kept is believed; what the scan learns is kept all the same. */
@@ -65,14 +75,19 @@ export class Known {
     const { policy, random, firstScans } = this;
     const steadiness = new Steadiness(features, policy.settleTime);
     const options = { vm, generation, steadiness, random, policy, isFresh, now: this.clock() };
-    const { guest, notes } = this.guestOf(options);
+    const { guest, notes }: GuestWithNotes = this.guestOf({
+      ...options,
+      mostLines: Math.max(0, this.mostLines - this.linesHeld),
+      onEnd: () => this.scanned.delete(guest),
+    });
+    this.scanned.add(guest);
     const clean = notes ?? this.held;
     if (!isFresh) return { clean, shared: this.shared, guest, firstScans };
     return { clean: new HeldAnswers(clean), shared: new SharedAnswers(), guest, firstScans };
   }
 
   /** On a disk that takes no writes nothing is known, and everything is looked at. */
-  private guestOf(options: KnownGuestOptions): { guest: KnownGuest; notes: Notes | undefined } {
+  private guestOf(options: KnownGuestOptions): GuestWithNotes {
     try {
       return { guest: new KnownGuest(this.notes, options), notes: this.notes };
     } catch (error) {
@@ -80,6 +95,11 @@ export class Known {
       return { guest: new KnownGuest(undefined, options), notes: undefined };
     }
   }
+}
+
+interface GuestWithNotes {
+  readonly guest: KnownGuest;
+  readonly notes: Notes | undefined;
 }
 
 /** The stores, and what was not written to them yet. */

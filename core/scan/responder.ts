@@ -94,12 +94,14 @@ export class Responder {
     const plan = await this.plan(answerables, signal);
     const steps = Map.groupBy(plan.steps, ({ finding }) => finding);
     const withheld = Map.groupBy(plan.withheld, ({ finding }) => finding);
+    const planFor = (id: string): Plan => ({ steps: steps.get(id) ?? [], withheld: withheld.get(id) ?? [] });
+    for (const { record } of kept) this.named.planFor(record.id, planFor(record.id));
+    if (plan.steps.length === 0 && this.policy.mode === 'detect') {
+      return { findings: this.report(kept, planFor, unrecorded), unrecorded };
+    }
     const findings: FindingRecord[] = [];
     for (const each of kept) {
-      const { id } = each.record;
-      const own = { steps: steps.get(id) ?? [], withheld: withheld.get(id) ?? [] };
-      this.named.planFor(id, own);
-      findings.push(await this.carryOut(each, own, unrecorded, signal));
+      findings.push(await this.carryOut(each, planFor(each.record.id), unrecorded, signal));
       // Where nothing is asked of the guest, all is written down without a wait, while others wait for their turn.
       await nextTurn();
     }
@@ -111,9 +113,44 @@ export class Responder {
     for (const [id, names] of counted) {
       const finding = this.parts.findings.find(id);
       if (finding?.subject.kind !== 'file') continue;
-      const kept = this.parts.findings.upsert({ ...finding, subject: { ...finding.subject, names } });
+      const { subject } = finding;
+      const kept = this.rewritten({ ...finding, subject: { ...subject, names } });
       this.named.note(kept);
       await this.parts.events.emit(detectionFinding(kept, this.guest.vm));
+    }
+  }
+
+  /** On a full disk a finding stays on record as it was; that the disk is full is told by the record of the scan. */
+  private rewritten(finding: FindingRecord): FindingRecord {
+    try {
+      return this.parts.findings.upsert(finding);
+    } catch (error) {
+      if (!isUnwritten(error)) throw error;
+      return finding;
+    }
+  }
+
+  /** Nothing is done about them, so that one write to the disk serves all. */
+  private report(
+    kept: readonly Kept[],
+    planFor: (id: string) => Plan,
+    unrecorded: Unrecorded[],
+  ): readonly FindingRecord[] {
+    const reports = kept.map(({ record: { id } }) => {
+      const { reason } = new ResponseLog(planFor(id).withheld.map((each) => each.reason));
+      return { id, reason };
+    });
+    try {
+      const reported = this.parts.findings.reportAll(reports);
+      for (const [place, each] of reported.entries()) {
+        this.named.note(each);
+        this.parts.onAnswered?.(each, kept[place]?.before, this.guest.vm);
+      }
+      return reported;
+    } catch (error) {
+      if (!isUnwritten(error)) throw error;
+      unrecorded.push(...kept.map(({ record }) => ({ record, why: error.message })));
+      return kept.map(({ record }) => record);
     }
   }
 

@@ -96,6 +96,15 @@ export class FindingStore {
     return this.database.transaction(() => records.map((record) => this.upsert(record)));
   }
 
+  /** As `setResponse`, for many that nothing was done about, in one write to the disk. */
+  reportAll(
+    reports: readonly { readonly id: string; readonly reason: string | undefined }[],
+  ): FindingRecord[] {
+    return this.database.transaction(() =>
+      reports.map(({ id, reason }) => this.setResponse(id, 'reported', reason)),
+    );
+  }
+
   /** Says what was done about a finding, or why nothing was; gives what is kept. StoreError `not-found`. */
   setResponse(id: string, response: FindingRecord['response'], reason?: string): FindingRecord {
     return this.database.transaction(() => {

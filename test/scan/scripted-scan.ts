@@ -42,6 +42,8 @@ export interface ScriptedScanOptions {
   readonly remediation?: Remediation;
   /** For the audit of what is known; without it, as little as can be is audited. */
   readonly random?: () => number;
+  /** Known lines that are held at a time. */
+  readonly mostLines?: number;
   readonly onEvent?: (event: OcsfEvent) => Promise<void> | void;
 }
 
@@ -93,7 +95,10 @@ export class ScriptedScan implements AsyncDisposable {
     const vault = new Vault(join(this.directory, 'state'), new VaultIndex(this.database));
     this.executor = new ActionExecutor({ journal: this.journal, vault });
     const random = options.random ?? (() => 0.999_999);
-    this.known = new Known(this.database, this.settings.policy.knownContent, { random });
+    this.known = new Known(this.database, this.settings.policy.knownContent, {
+      random,
+      ...(options.mostLines !== undefined && { mostLines: options.mostLines }),
+    });
     this.sink = { emit: (event) => this.emit(event, options.onEvent) };
     this.session = this.guest.session;
   }
@@ -103,6 +108,11 @@ export class ScriptedScan implements AsyncDisposable {
     this.guest = connected(script, vm);
     this.session = this.guest.session;
     return this.session;
+  }
+
+  /** Known lines that scans under way hold. */
+  get linesHeld(): number {
+    return this.known.linesHeld;
   }
 
   /** From now on this is the detector. */
