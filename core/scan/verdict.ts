@@ -22,23 +22,20 @@ export type Verdict =
   | { readonly state: 'unscanned'; readonly unfinished: Unfinished };
 
 /**
- * Statements that are kept of one subject: a file can be made that each rule of a large set matches. Those that say
- * malicious come first where some are left out.
+ * Statements of one detector that are kept of one subject: a file can be made that each rule of a large set matches.
+ * Those that say malicious come first where some are left out.
  */
 const MOST_DETECTIONS = 64;
 
-function bounded(detections: readonly AttributedDetection[]): readonly AttributedDetection[] {
+function bounded(detections: readonly Detection[]): readonly Detection[] {
   if (detections.length <= MOST_DETECTIONS) return detections;
-  const isWorst = ({ judgement }: AttributedDetection) => judgement === 'malicious';
+  const isWorst = ({ judgement }: Detection) => judgement === 'malicious';
   const worstFirst = [...detections.filter(isWorst), ...detections.filter((each) => !isWorst(each))];
   const kept = worstFirst.slice(0, MOST_DETECTIONS - 1);
   const left = worstFirst.slice(kept.length);
-  const { judgement } = left.find(isWorst) ?? (left[0] as AttributedDetection);
-  return [...kept, { detector: DETECTOR, judgement, name: `and ${left.length} more` }];
+  const { judgement } = left.find(isWorst) ?? (left[0] as Detection);
+  return [...kept, { judgement, name: `and ${left.length} more` }];
 }
-
-/** Who says so: the scan itself, and no plugin. */
-const DETECTOR = 'scan';
 
 /** Joins the answers of all detectors that wanted a subject, each with its detector's name. */
 export function judge(answers: readonly { detector: string; answer: Answer }[]): Verdict {
@@ -48,13 +45,13 @@ export function judge(answers: readonly { detector: string; answer: Answer }[]):
     if ('unscanned' in answer) {
       const detail = answer.detail ? `${detector}: ${answer.detail}` : detector;
       unfinished ??= { reason: answer.unscanned, detail };
-    } else detections.push(...answer.detections.map((detection) => ({ ...detection, detector })));
+    } else detections.push(...bounded(answer.detections).map((detection) => ({ ...detection, detector })));
   }
   if (detections.length === 0) return unfinished ? { state: 'unscanned', unfinished } : { state: 'clean' };
   const malicious = detections.some((detection) => detection.judgement === 'malicious');
   return {
     state: malicious ? 'malicious' : 'suspicious',
-    detections: bounded(detections),
+    detections,
     ...(unfinished && { unfinished }),
   };
 }
@@ -67,7 +64,7 @@ export function withDetections(verdict: Verdict, more: readonly AttributedDetect
   const unfinished = 'unfinished' in verdict ? verdict.unfinished : undefined;
   return {
     state: malicious ? 'malicious' : 'suspicious',
-    detections: bounded(detections),
+    detections,
     ...(unfinished && { unfinished }),
   };
 }

@@ -75,7 +75,10 @@ export function flooding(flood: Flood): Omit<Script, 'keys'> {
 function logIn(stream: ServerHttp2Stream, agent: ScriptedAgent): void {
   stream.respond({ ':status': 200 });
   stream.write(encodeLine(loginLine(agent)));
-  stream.on('data', (chunk) => agent.take(JSON.parse(String(chunk))));
+  stream.on('data', (chunk) => {
+    agent.take(JSON.parse(String(chunk)));
+    stream.write(HEARTBEAT);
+  });
   const beat = setInterval(() => stream.write(HEARTBEAT), HEARTBEAT_MS);
   stream.on('close', () => clearInterval(beat));
 }
