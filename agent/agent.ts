@@ -14,7 +14,8 @@ import { pidfdOpen } from './linux/calls.ts';
 import { errnoOf } from './linux/error.ts';
 import { Root } from './linux/root.ts';
 import { smbiosUuid as firmwareUuid } from './machine.ts';
-import type { PaceClock } from './session/pace.ts';
+import { Readers } from './reader/readers.ts';
+import { type PaceClock, systemClock } from './session/pace.ts';
 import { openStateDirectory } from './state.ts';
 
 export interface Agent {
@@ -30,8 +31,9 @@ export interface Agent {
   readonly able: ReadonlySet<InstructionName>;
   readonly allegiance: Allegiance;
   readonly actor: Actor;
+  readonly readers: Readers;
   readonly protection: Protection;
-  readonly paceClock?: PaceClock;
+  readonly paceClock: PaceClock;
   /** One line for the operator; escaped where it is shown. */
   log(line: string): void;
 }
@@ -45,6 +47,8 @@ export interface AgentOptions {
   readonly ownFiles: readonly string[];
   /** By which work is paced, where it is not this machine's. */
   readonly paceClock?: PaceClock;
+  /** A call that takes longer is held to hang (`HUNG_AFTER_MS`). */
+  readonly hungAfterMs?: number;
   /** A file with an enrolment token, before any other place of one. */
   readonly tokenFile?: string | undefined;
   /** In place of what the firmware says. */
@@ -54,7 +58,7 @@ export interface AgentOptions {
 
 /** Makes ready for sessions, and brings what an earlier run left unfinished to an end. Throws StartError. */
 export async function startAgent(options: AgentOptions): Promise<Agent> {
-  const { root: path, state, denied, ownFiles, paceClock, log, smbiosUuid = firmwareUuid() } = options;
+  const { root: path, state, denied, ownFiles, hungAfterMs, log, smbiosUuid = firmwareUuid() } = options;
   openStateDirectory(state);
   clearStaged(state);
   const root = openRoot(path);
@@ -66,10 +70,11 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const identity = await settleIdentity({ state, journal, smbiosUuid }, log);
   const allegiance = new Allegiance(state);
   const tokens = findTokens(options);
+  const readers = new Readers({ root, own: protection.ownDirectories, hungAfterMs, log });
+  const { paceClock = systemClock(() => readers.cpuTime) } = options;
   return {
     ...{ identity, smbiosUuid, tokens, root, state, denied, able: abilities() },
-    ...{ allegiance, actor, protection, log },
-    ...(paceClock && { paceClock }),
+    ...{ allegiance, actor, readers, protection, paceClock, log },
   };
 }
 

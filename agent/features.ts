@@ -4,7 +4,7 @@ import { arch, release } from 'node:os';
 import { budgetNames, type Features, GuestPath, LIMITS, toPairs } from '../protocol/index.ts';
 import type { Agent } from './agent.ts';
 import { errnoOf } from './linux/error.ts';
-import { fileSystems } from './linux/mounts.ts';
+import { fileSystems, MountTable } from './linux/mounts.ts';
 import type { Root } from './linux/root.ts';
 
 const LONGEST_LABEL = 256;
@@ -31,7 +31,7 @@ export function queryFeatures({ root, able, denied }: Agent): Features {
       clock: Date.now(),
       ...(packageManager && { packageManager }),
       privileges: { uid, root: uid === 0 },
-      fileSystems: fileSystems(root),
+      ...fileSystems(MountTable.read(root)),
       denied: [...denied],
       limits: { stagedBytes: LIMITS.stagedBytes, contentFiles: LIMITS.contentFiles },
       budgets: budgetNames,

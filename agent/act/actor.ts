@@ -24,6 +24,7 @@ import { stopProcess } from './stop.ts';
 import { undoUpdate, updateFile } from './update.ts';
 import type { Effect, Work } from './work.ts';
 import { newWorkplaceName, Workplace } from './workplace.ts';
+import { Workplaces } from './workplaces.ts';
 
 const LONGEST_DETAIL = 1024;
 
@@ -42,8 +43,7 @@ export interface ActorOptions {
 }
 
 export class Actor {
-  /** Directories in which a command is at work, as `dev:ino`. */
-  readonly workplaces = new Set<string>();
+  readonly workplaces = new Workplaces();
   private readonly options: ActorOptions;
   private readonly running = new Map<string, Promise<Outcome>>();
   private last: Promise<unknown> = Promise.resolve();
@@ -78,6 +78,7 @@ export class Actor {
     const { id, instruction } = sealed;
     const intent = intentOf(id, instruction);
     journal.begin(intent);
+    if (intent.workplace) this.workplaces.begin(intent.workplace);
     const { outcome, finish } = await this.effect(sealed, accepted, staged, intent).catch(failure);
     journal.settle(id, outcome);
     log(`${instruction.name} ${id}: ${outcome.code}`);
@@ -88,6 +89,7 @@ export class Actor {
       // The outcome stands; what is left to tidy up is tried again at the next start.
       log(`${instruction.name} ${id}: tidying up: ${messageOf(error)}`);
     }
+    if (intent.workplace) this.workplaces.end(intent.workplace);
     return outcome;
   }
 
@@ -103,7 +105,6 @@ export class Actor {
       root,
       protection,
       workplace: intent.workplace ?? '',
-      workplaces: this.workplaces,
       staged: (hash) => staged.find(hash),
     };
     const effect = await run(sealed.instruction, work);

@@ -11,8 +11,6 @@ export interface Work {
   readonly protection: Protection;
   /** Name for the workplace of this command, written down beforehand. */
   readonly workplace: string;
-  /** Workplaces there are at this moment, as `dev:ino`: an inventory leaves them out. */
-  readonly workplaces: Set<string>;
   /** Where staged content lies; undefined when it was not staged. */
   staged(hash: string): string | undefined;
 }
@@ -34,14 +32,12 @@ export async function inWorkplace(
   const parent = work.root.openParent(target);
   let workplace: Workplace | undefined;
   const leave = (): void => {
-    if (workplace) work.workplaces.delete(workplace.identity);
     workplace?.remove();
     closeSync(parent);
   };
   try {
     work.protection.checkName(parent, target.name);
     workplace = Workplace.make(parent, target.name, work.workplace);
-    work.workplaces.add(workplace.identity);
     const { outcome, finish } = await act(workplace);
     return {
       outcome,

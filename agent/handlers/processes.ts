@@ -1,12 +1,13 @@
 /** The process inventory, as NDJSON (`ProcessLine`). */
-import { readdirSync, readFileSync, statSync } from 'node:fs';
-import { encodeBytes, encodeLine, LIMITS, type ProcessLine } from '../../protocol/index.ts';
+import { readFileSync, statSync } from 'node:fs';
+import { encodeBytes, LIMITS, type ProcessLine } from '../../protocol/index.ts';
 import { errnoOf } from '../linux/error.ts';
 import { readExecutable, readStat } from '../linux/process.ts';
 import type { Root } from '../linux/root.ts';
 import type { Exchange } from '../session/exchange.ts';
 import type { Pace } from '../session/pace.ts';
-import { Turns } from '../session/turns.ts';
+import type { Readers } from '../reader/readers.ts';
+import { sendAll } from './outflow.ts';
 
 const MOST_ARGUMENTS = 1024;
 /** It has ended, runs nothing, and waits for its parent to take note. */
@@ -14,28 +15,28 @@ const ZOMBIE = 'Z';
 
 type Process = Extract<ProcessLine, { type: 'process' }>;
 
-export async function sendProcesses(exchange: Exchange, root: Root, pace: Pace): Promise<void> {
+export async function sendProcesses(exchange: Exchange, readers: Readers, pace: Pace): Promise<void> {
   await exchange.body();
+  readers.ready();
   exchange.begin('application/x-ndjson');
-  const turns = new Turns();
-  let processes = 0;
-  for (const name of readdirSync('/proc')) {
-    if (!/^\d+$/.test(name) || processes === LIMITS.processes) continue;
-    const line = describe(Number(name), root);
-    if (!line) continue;
-    processes++;
-    await exchange.write(encodeLine(line));
-    await turns.next(exchange.signal);
-    // After a line only: what is left out says nothing, and the host awaits a sign of life.
-    const pause = pace.next(exchange.signal);
-    if (pause) await pause;
-  }
-  await exchange.write(encodeLine({ type: 'end', processes } satisfies ProcessLine));
+  await sendAll(exchange, readers.work({ kind: 'processes', state: { after: 0, told: 0 } }), pace);
   exchange.end();
 }
 
+/** What is known of a process without asking for what it runs, which did not come back. */
+export function describeBriefly(pid: number): Process | undefined {
+  try {
+    const { name, parent, start } = readStat(pid);
+    const { uid } = statSync(`/proc/${pid}`);
+    return { type: 'process', pid, parent, start, uid, name: encodeBytes(name), commandLine: [] };
+  } catch (error) {
+    if (errnoOf(error) === undefined) throw error;
+    return undefined;
+  }
+}
+
 /** Undefined when the process has ended, is none of this root's, or is hidden from us. */
-function describe(pid: number, root: Root): Process | undefined {
+export function describeProcess(pid: number, root: Root): Process | undefined {
   try {
     const { name, parent, start, state } = readStat(pid);
     if (state === ZOMBIE) return undefined;

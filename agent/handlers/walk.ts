@@ -1,16 +1,23 @@
-/** A walk over the trees below some roots, line by line as the host reads them. */
+/**
+ * A walk over the trees below some roots, line by line as the host reads them. Where it stands can be told at any
+ * moment, and another walk begun from there: one that never comes back from a call is gone on with behind it.
+ */
 import { closeSync } from 'node:fs';
 import {
+  decodeBytes,
+  displayBytes,
   encodeBytes,
   GuestPath,
   type InventoryLine,
   type InventoryRequest,
   LIMITS,
+  type WireBytes,
 } from '../../protocol/index.ts';
 import { messageOf } from '../error.ts';
 import { openDirectory } from '../linux/calls.ts';
 import { type DirectoryEntry, ENTRY, entryBuffer, readEntries } from '../linux/directory.ts';
 import { errnoOf } from '../linux/error.ts';
+import { AUTOMOUNT, isKernels, type Mount, type MountTable } from '../linux/mounts.ts';
 import type { Root } from '../linux/root.ts';
 import { FileStatus } from '../linux/status.ts';
 
@@ -22,63 +29,154 @@ interface Pending {
   readonly depth: number;
 }
 
+/** What a walk has counted. */
+interface Counts {
+  entries: number;
+  files: number;
+  directories: number;
+  bytes: number;
+}
+
+/** Where a walk begins, or goes on. */
+export interface WalkState extends Counts {
+  /** Which of the roots is at work. */
+  readonly tree: number;
+  /** Whether that one has been begun, and the stack is of it. */
+  readonly isBegun: boolean;
+  readonly stack: readonly (readonly [path: WireBytes, depth: number])[];
+  /** A directory of which some lines have been told and more would come. */
+  readonly partial?: WireBytes;
+  readonly isTooDeep: boolean;
+}
+
+/** Where a walk stands, as a change to where it stood before: `keep` of the stack stays, what was pushed comes on it. */
+export interface WalkProgress extends Omit<WalkState, 'stack'> {
+  readonly keep: number;
+  readonly pushed: WalkState['stack'];
+}
+
+export const WALK_BEGIN: WalkState = {
+  ...{ tree: 0, isBegun: false, stack: [], isTooDeep: false },
+  ...{ entries: 0, files: 0, directories: 0, bytes: 0 },
+};
+
+/** What a walk is told besides its request. */
+export interface WalkParts {
+  readonly root: Root;
+  /** Whether a directory (`dev:ino`) is the agent's own, and left out. */
+  readonly isOwn: (identity: string) => boolean;
+  readonly mounts: MountTable;
+  /** Mount points below which no call is made, because one did not come back. */
+  readonly avoid: readonly WireBytes[];
+  /** Single paths of which the same is true. */
+  readonly skip: readonly WireBytes[];
+  /** Called before each call that could wait: at a directory, or an entry of the last one. */
+  note(directory: Buffer): void;
+  noteEntry(name?: Buffer): void;
+}
+
 const SLASH = Buffer.from('/');
 const HERE = Buffer.from('.');
+/** So many directories that were found in one are told of before it is at its end, lest they come all at once. */
+const MOST_HELD_BACK = 4096;
 const PLAIN_NAME = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/;
 
 export class Walk {
   private readonly request: InventoryRequest;
-  private readonly root: Root;
-  /** Whether a directory (`dev:ino`) is the agent's own, and left out. */
-  private readonly isOwn: (identity: string) => boolean;
+  private readonly parts: WalkParts;
   private readonly roots: readonly GuestPath[];
   private readonly excludes: ReadonlySet<string>;
-  /** When its time is over, and how much of it is left while it rests. */
+  private readonly avoid: ReadonlySet<string>;
+  private readonly skip: ReadonlySet<string>;
+  /** When its time is over. */
   private deadline = 0;
-  private leftMs: number;
+  /** When it should let others have their turn. */
+  private turnEnds = 0;
   private readonly status = new FileStatus();
   /** One directory is read at a time. */
   private readonly buffer = entryBuffer();
-  private entries = 0;
-  private files = 0;
-  private directories = 0;
-  private bytes = 0;
+  private readonly counts: Counts;
   private limit: 'entries' | 'time' | undefined;
-  private isTooDeep = false;
+  private isTooDeep: boolean;
+  private tree: number;
+  private isBegun: boolean;
+  private stack: Pending[];
+  /** How far down the stack was unwound since it was last told of. */
+  private low = 0;
+  /** The directory at work, what was found in it to be listed later, and what had been counted before it. */
+  private current: { readonly pending: Pending; isTold: boolean; below: Pending[]; before: Counts } | undefined;
+  private unfinished: Buffer | undefined;
 
   /** Throws ProtocolError when a path of the request cannot name anything. */
-  constructor(request: InventoryRequest, root: Root, isOwn: (identity: string) => boolean) {
+  constructor(request: InventoryRequest, parts: WalkParts, state: WalkState = WALK_BEGIN) {
     this.request = request;
-    this.root = root;
-    this.isOwn = isOwn;
+    this.parts = parts;
     this.roots = request.roots.map((path) => withoutTail(GuestPath.of(path)));
     this.excludes = new Set(request.excludes.map((path) => keyOf(withoutTail(GuestPath.of(path)).bytes)));
-    this.leftMs = request.maxSeconds * 1000;
+    this.avoid = new Set(parts.avoid.map((path) => keyOf(decodeBytes(path))));
+    this.skip = new Set(parts.skip.map((path) => keyOf(decodeBytes(path))));
+    const { entries, files, directories, bytes } = state;
+    this.counts = { entries, files, directories, bytes };
+    this.isTooDeep = state.isTooDeep;
+    this.tree = state.tree;
+    this.isBegun = state.isBegun;
+    this.stack = state.stack.map(([path, depth]) => ({ path: decodeBytes(path), depth }));
+    this.low = this.stack.length;
+    this.unfinished = state.partial === undefined ? undefined : decodeBytes(state.partial);
   }
 
-  /** Its time runs from here to `pause`. */
-  resume(): void {
-    this.deadline = performance.now() + this.leftMs;
+  /** It may take so many milliseconds in all, and should yield at the end of its turn (on the clock of `performance`). */
+  resume(leftMs: number, turnEnds: number): void {
+    this.deadline = performance.now() + leftMs;
+    this.turnEnds = turnEnds;
   }
 
-  pause(): void {
-    this.leftMs = this.deadline - performance.now();
+  /** Whether a directory is at work of which lines have been told already. */
+  get isWithin(): boolean {
+    return this.current?.isTold === true;
+  }
+
+  /** Where it stands; from there another walk can go on. A directory of which no line was told is then begun anew. */
+  progress(): WalkProgress {
+    const { current, stack, tree, isBegun, isTooDeep } = this;
+    const isRedone = current !== undefined && !current.isTold;
+    const keep = Math.min(this.low, stack.length);
+    const pushed = [...stack.slice(keep), ...(isRedone ? [current.pending] : [])];
+    this.low = stack.length;
+    return {
+      ...(isRedone ? current.before : this.counts),
+      ...{ tree, isBegun, isTooDeep, keep },
+      pushed: pushed.map(({ path, depth }) => [encodeBytes(path), depth] as const),
+      ...(current?.isTold && { partial: encodeBytes(current.pending.path) }),
+    };
   }
 
   /** NDJSON, `end` last; an empty string now and then, so that the caller can take turns. */
   *lines(): Generator<string> {
-    for (const path of this.roots) {
-      if (!this.isExcluded(path.bytes)) yield* this.tree(path);
+    if (this.unfinished) yield this.unresponsive(this.unfinished, 'the rest of it was not listed');
+    for (let path = this.roots[this.tree]; path; path = this.roots[++this.tree]) {
+      if (!this.isExcluded(path.bytes)) yield* this.treeAt(path);
+      this.isBegun = false;
     }
-    const { files, directories, bytes } = this;
+    const { files, directories, bytes } = this.counts;
     const limit = this.limit ?? (this.isTooDeep ? 'depth' : undefined);
     yield toLine({ type: 'end', files, directories, bytes, ...(limit && { limit }) });
   }
 
-  private *tree(path: GuestPath): Generator<string> {
+  private *treeAt(path: GuestPath): Generator<string> {
+    const mount = this.parts.mounts.holding(path.bytes);
+    if (this.isSkipped(path.bytes)) {
+      yield this.unresponsive(path.bytes);
+      return;
+    }
+    if (mount?.type === AUTOMOUNT) {
+      yield leftOut(path.bytes, mount);
+      return;
+    }
     let top: number;
     try {
-      top = this.root.openDirectory(path);
+      this.parts.note(path.bytes);
+      top = this.parts.root.openDirectory(path);
     } catch (error) {
       if (errnoOf(error) === 'ENOTDIR') yield* this.single(path);
       else yield this.fault(path.bytes, error);
@@ -94,69 +192,117 @@ export class Walk {
   /** Paths are opened below the tree's top, which is what "one file system" is measured from. */
   private *below(top: number, { bytes }: GuestPath): Generator<string> {
     const start = bytes.equals(SLASH) ? bytes.length : bytes.length + 1;
-    const stack: Pending[] = [{ path: bytes, depth: 0 }];
-    for (let next = stack.pop(); next && !this.limit; next = stack.pop()) {
-      const relative = next.depth === 0 ? HERE : next.path.subarray(start);
-      let directory: number;
-      try {
-        directory = openDirectory(top, relative, { oneMount: this.request.oneFileSystem });
-      } catch (error) {
-        if (errnoOf(error) !== 'EXDEV') yield this.fault(next.path, error);
+    if (!this.isBegun) this.stack = [{ path: bytes, depth: 0 }];
+    this.isBegun = true;
+    for (let next = this.stack.pop(); next && !this.limit; next = this.stack.pop()) {
+      this.low = Math.min(this.low, this.stack.length);
+      if (this.isSkipped(next.path)) {
+        yield this.unresponsive(next.path);
         continue;
       }
-      try {
-        yield* this.directory(directory, next, stack);
-      } catch (error) {
-        yield this.fault(next.path, error);
-      } finally {
-        closeSync(directory);
-      }
+      this.current = { pending: next, isTold: false, below: [], before: { ...this.counts } };
+      yield* this.openAndList(top, next.depth === 0 ? HERE : next.path.subarray(start), next);
+      this.stack.push(...this.current.below);
+      this.current = undefined;
     }
   }
 
-  private *directory(directory: number, { path, depth }: Pending, stack: Pending[]): Generator<string> {
+  private *openAndList(top: number, relative: Buffer, next: Pending): Generator<string> {
+    let directory: number;
+    try {
+      this.parts.note(next.path);
+      directory = openDirectory(top, relative, { oneMount: this.request.oneFileSystem });
+    } catch (error) {
+      if (errnoOf(error) !== 'EXDEV') yield this.fault(next.path, error);
+      return;
+    }
+    try {
+      yield* this.directory(directory, next);
+    } catch (error) {
+      yield this.fault(next.path, error);
+    } finally {
+      closeSync(directory);
+    }
+  }
+
+  private *directory(directory: number, { path, depth }: Pending): Generator<string> {
     const { identity, dev } = FileStatus.ofDescriptor(directory);
-    if (this.isOwn(identity)) return;
-    this.directories++;
+    if (this.parts.isOwn(identity)) return;
+    this.counts.directories++;
     const head = `{"type":"directory","path":${JSON.stringify(encodeBytes(path))},"dev":"${dev}","files":[`;
+    const mounted = this.parts.mounts.in(path);
     let listed: string[] = [];
-    for (const entry of readEntries(directory, this.buffer)) {
+    for (const entry of readEntries(directory, this.buffer, () => this.parts.noteEntry())) {
       if (this.isOver()) break;
-      this.entries++;
+      this.counts.entries++;
+      if (performance.now() > this.turnEnds) yield '';
       if (this.excludes.size > 0 && this.isExcluded(join(path, entry.name))) continue;
+      const mount = mounted?.get(entry.name.toString('latin1'));
+      if (mount && this.passesBy(mount)) {
+        if (!this.request.oneFileSystem && !isKernels(mount.type)) yield leftOut(mount.path, mount);
+        continue;
+      }
       const kind = entry.type === ENTRY.unknown ? yield* this.find(directory, path, entry) : entry.type;
-      if (kind === ENTRY.directory) yield* this.descend(path, depth, entry.name, stack);
+      if (kind === ENTRY.directory) yield* this.descend(path, depth, entry.name);
       if (kind !== ENTRY.regular) continue;
       const file = yield* this.file(directory, path, entry);
       if (file !== undefined && listed.push(file) === LIMITS.inventoryLineEntries) {
-        yield `${head}${listed.join(',')}]}\n`;
+        yield this.told(`${head}${listed.join(',')}]}\n`);
         listed = [];
       }
     }
-    yield listed.length > 0 ? `${head}${listed.join(',')}]}\n` : '';
+    yield listed.length > 0 ? this.told(`${head}${listed.join(',')}]}\n`) : '';
   }
 
-  private *descend(path: Buffer, depth: number, name: Buffer, stack: Pending[]): Generator<string> {
+  /** What is mounted there is of a type that the host does not want, or would trigger another mount. */
+  private passesBy({ type }: Mount): boolean {
+    if (this.request.oneFileSystem || type === AUTOMOUNT) return true;
+    const wanted = this.request.fileSystems;
+    return wanted !== undefined && !wanted.some((each) => type === each || type.startsWith(`${each}.`));
+  }
+
+  /** From here on the directory at work is not begun anew: what was found in it counts. */
+  private told(line: string): string {
+    if (this.current) {
+      this.current.isTold = true;
+      this.stack.push(...this.current.below.splice(0));
+    }
+    return line;
+  }
+
+  private *descend(path: Buffer, depth: number, name: Buffer): Generator<string> {
     const below = join(path, name);
     if (below.length > LIMITS.pathBytes) {
       yield this.faultLine(path, 'bad-name', 'a directory in it has too long a path to be listed');
     } else if (depth >= this.request.maxDepth) {
       this.isTooDeep = true;
     } else {
-      stack.push({ path: below, depth: depth + 1 });
+      this.current?.below.push({ path: below, depth: depth + 1 });
+      if (this.current?.below.length === MOST_HELD_BACK) this.told('');
     }
   }
 
   /** The type of an entry whose file system does not tell it. */
   private *find(directory: number, path: Buffer, entry: DirectoryEntry): Generator<string, number> {
     try {
-      this.status.readAt(directory, entry.terminated);
+      if (!this.look(directory, path, entry)) {
+        yield this.unresponsive(join(path, entry.name));
+        return -1;
+      }
       if (this.status.isDirectory) return ENTRY.directory;
       return this.status.isRegular ? ENTRY.regular : -1;
     } catch (error) {
       yield this.fault(join(path, entry.name), error);
       return -1;
     }
+  }
+
+  /** Reads the status of an entry; false when it is one that no call comes back from. */
+  private look(directory: number, path: Buffer, { name, terminated }: DirectoryEntry): boolean {
+    if (this.skip.size > 0 && this.skip.has(keyOf(join(path, name)))) return false;
+    this.parts.noteEntry(name);
+    this.status.readAt(directory, terminated);
+    return true;
   }
 
   /** One FileEntry as JSON. */
@@ -167,7 +313,10 @@ export class Walk {
   ): Generator<string, string | undefined> {
     const { status } = this;
     try {
-      status.readAt(directory, entry.terminated);
+      if (!this.look(directory, path, entry)) {
+        yield this.unresponsive(join(path, entry.name));
+        return undefined;
+      }
     } catch (error) {
       yield this.fault(join(path, entry.name), error);
       return undefined;
@@ -183,8 +332,8 @@ export class Walk {
   private entry(name: Buffer): string {
     const { status } = this;
     const { size } = status;
-    this.files++;
-    this.bytes += size;
+    this.counts.files++;
+    this.counts.bytes += size;
     return `[${nameJson(name)},"${status.ino}",${size},"${status.mtime}","${status.ctime}",${status.mode},${status.uid},${status.gid},${status.links}]`;
   }
 
@@ -192,7 +341,7 @@ export class Walk {
   private *single(path: GuestPath): Generator<string> {
     let handle: number | undefined;
     try {
-      handle = this.root.openHandle(path);
+      handle = this.parts.root.openHandle(path);
       this.status.readDescriptor(handle);
       if (!this.status.isRegular) return;
       const parent = path.bytes.subarray(0, Math.max(1, path.bytes.lastIndexOf(0x2f)));
@@ -206,13 +355,26 @@ export class Walk {
   }
 
   private isOver(): boolean {
-    if (this.entries >= this.request.maxEntries) this.limit ??= 'entries';
-    else if (this.entries % 64 === 0 && performance.now() > this.deadline) this.limit ??= 'time';
+    if (this.counts.entries >= this.request.maxEntries) this.limit ??= 'entries';
+    else if (this.counts.entries % 64 === 0 && performance.now() > this.deadline) this.limit ??= 'time';
     return this.limit !== undefined;
   }
 
   private isExcluded(path: Buffer): boolean {
     return this.excludes.has(keyOf(path));
+  }
+
+  private isSkipped(path: Buffer): boolean {
+    if (this.skip.has(keyOf(path))) return true;
+    if (this.avoid.size === 0) return false;
+    const mount = this.parts.mounts.holding(path);
+    return mount !== undefined && this.avoid.has(keyOf(mount.path));
+  }
+
+  private unresponsive(path: Buffer, what = 'a call on it did not come back'): string {
+    const mount = this.parts.mounts.holding(path);
+    const where = mount && `: ${displayBytes(mount.path)} (${displayBytes(Buffer.from(mount.type))})`;
+    return this.faultLine(path, 'unresponsive', `${what}${where ?? ''}`.slice(0, 256));
   }
 
   private fault(path: Buffer, error: unknown): string {
@@ -225,6 +387,9 @@ export class Walk {
     return toLine({ type: 'fault', path: encodeBytes(path), fault, detail });
   }
 }
+
+const leftOut = (path: Buffer, { type }: Mount): string =>
+  toLine({ type: 'left-out', path: encodeBytes(path), fileSystem: type.slice(0, 256) });
 
 const toLine = (line: InventoryLine): string => `${JSON.stringify(line)}\n`;
 

@@ -30,7 +30,7 @@ type DirectoryLine = Extract<InventoryLine, { type: 'directory' }>;
 /** `digest` stands for the very bytes of the line: 32 lower-case hexadecimal digits. */
 export type ListedLine =
   | (DirectoryLine & { readonly digest: string })
-  | Extract<InventoryLine, { type: 'known' | 'fault' | 'end' }>;
+  | Extract<InventoryLine, { type: 'known' | 'fault' | 'left-out' | 'end' }>;
 
 export type UntrustedClaim =
   | { readonly index: number; readonly facts: FileFacts; readonly sha256: string }

@@ -1,7 +1,7 @@
-import { type FileEntry, GuestPath } from '../../protocol/index.ts';
+import { displayText, type FileEntry, GuestPath } from '../../protocol/index.ts';
 import type { FileFacts } from '../api/index.ts';
 import type { GuestSession, KnownLines, ListedLine } from '../channel/session.ts';
-import type { Unscanned } from './report.ts';
+import type { LeftOut, Unscanned } from './report.ts';
 
 /** One regular file as the listing saw it. */
 export interface FileItem {
@@ -28,6 +28,8 @@ export interface Listed {
   readonly known?: readonly string[];
   /** Places that could not be listed. */
   readonly missed?: readonly Unscanned[];
+  /** A file system that policy leaves out. */
+  readonly leftOut?: LeftOut;
   /** It ended at a limit: there is more that was not seen. */
   readonly isCut?: boolean;
 }
@@ -66,9 +68,12 @@ function readLine(line: ListedLine): Listed {
     case 'known':
       return { known: line.digests };
     case 'fault': {
-      const reason = line.fault === 'vanished' ? 'vanished' : 'unreadable';
-      return { missed: [{ path: GuestPath.of(line.path).display(), reason, detail: line.detail }] };
+      const { fault, detail } = line;
+      const reason = fault === 'bad-name' ? 'unreadable' : fault;
+      return { missed: [{ path: GuestPath.of(line.path).display(), reason, detail }] };
     }
+    case 'left-out':
+      return { leftOut: { path: GuestPath.of(line.path).display(), type: displayText(line.fileSystem) } };
     case 'end':
       return line.limit ? { missed: [cutShort(line.limit)], isCut: true } : {};
   }

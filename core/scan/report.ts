@@ -38,6 +38,12 @@ export interface Unscanned {
   readonly detail?: string;
 }
 
+/** A mounted file system that policy leaves out. Both are escaped for display. */
+export interface LeftOut {
+  readonly path: string;
+  readonly type: string;
+}
+
 export interface ScanReport {
   readonly vm: VmRecord;
   readonly scan: ScanRecord;
