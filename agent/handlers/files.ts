@@ -141,7 +141,7 @@ class PagedWalk {
   private async answered(exchange: Exchange, until: number, deadline: number): Promise<Answered | undefined> {
     const { answer, since } = this.ahead ?? this.workAhead(deadline);
     const { promise, resolve } = Promise.withResolvers<undefined>();
-    const timer = setTimeout(resolve, Math.max(0, until - performance.now()));
+    const timer = setTimeout(() => resolve(undefined), Math.max(0, until - performance.now()));
     try {
       const answered = await orAborted(Promise.race([answer, promise]), exchange.signal);
       if (!answered) return undefined;

@@ -109,6 +109,7 @@ export class TestAgent {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.server.close(() => resolve());
     await promise;
+    this.agent.readers.end(true);
     this.directory[Symbol.dispose]();
   }
 }

@@ -1,0 +1,94 @@
+/** What a file system that never answers costs: that part of the guest, and nothing else. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { RECORD } from '../../protocol/index.ts';
+import { need } from '../../test/need.ts';
+import { HangingMount } from '../testing/hanging-mount.ts';
+import type { TestHost } from '../testing/host.ts';
+import { sha256, TestAgent } from '../testing/tree.ts';
+
+const hungAfterMs = 1000;
+const canMount = need(await HangingMount.need());
+
+async function agentWithFiles(): Promise<TestAgent> {
+  const agent = await TestAgent.start({ hungAfterMs });
+  for (const name of ['a', 'b', 'z']) {
+    mkdirSync(join(agent.root, name));
+    writeFileSync(join(agent.root, name, 'file'), name);
+  }
+  return agent;
+}
+
+async function listing(host: TestHost) {
+  const lines = await host.files();
+  const files = lines.flatMap((line) =>
+    line.type === 'directory' ? line.files.map(([name]) => `${line.path}/${name}`) : [],
+  );
+  return { files: files.sort(), faults: lines.filter(({ type }) => type === 'fault'), end: lines.at(-1) };
+}
+
+async function records(host: TestHost, paths: string[]): Promise<[kind: number, payload: string][][]> {
+  const all: [number, string][][] = paths.map(() => []);
+  for await (const { kind, index, payload } of host.content(paths.map((path) => ({ path })))) {
+    all[index]?.push([kind, payload.toString()]);
+  }
+  return all;
+}
+
+describe.runIf(canMount)('a mount that never answers', () => {
+  it('is named, and all beside it is listed, again and again', async () => {
+    await using agent = await agentWithFiles();
+    await using _ = await HangingMount.at(join(agent.root, 'hung'), 'dead');
+    const host = await agent.session('query:files');
+    for (const _ of [1, 2]) {
+      const { files, faults, end } = await listing(host);
+      expect(files).toEqual(['/a/file', '/b/file', '/z/file']);
+      expect(faults).toMatchObject([
+        { path: '/hung', fault: 'unresponsive', detail: expect.stringContaining('/hung (fuse.lazaret-test)') },
+      ]);
+      expect(end).toMatchObject({ type: 'end', files: 3 });
+    }
+  });
+
+  it('costs its own files their content, and the others nothing', async () => {
+    await using agent = await agentWithFiles();
+    await using _ = await HangingMount.at(join(agent.root, 'hung'), 'read');
+    const host = await agent.session('query:files', 'query:content');
+    expect((await listing(host)).files).toContain('/hung/one');
+    const [a, one, b, two, z] = await records(host, ['/a/file', '/hung/one', '/b/file', '/hung/two', '/z/file']);
+    for (const [read, content] of [[a, 'a'], [b, 'b'], [z, 'z']] as const) {
+      expect(read?.slice(1)).toEqual([[RECORD.data, content], [RECORD.end, '']]);
+    }
+    for (const hung of [one, two]) {
+      expect(hung?.at(-1)?.[0]).toBe(RECORD.fail);
+      expect(JSON.parse(hung?.at(-1)?.[1] ?? '')).toMatchObject({ reason: 'unresponsive' });
+    }
+  });
+
+  it('costs its own files their digests, and the others nothing', async () => {
+    await using agent = await agentWithFiles();
+    await using _ = await HangingMount.at(join(agent.root, 'hung'), 'read');
+    const host = await agent.session('query:content');
+    const paths = ['/a/file', '/hung/one', '/z/file'].map((path) => ({ path }));
+    expect((await host.digests(paths)).filter(({ type }) => type !== 'working')).toMatchObject([
+      { index: 0, sha256: sha256('a') },
+      { index: 1, failure: { reason: 'unresponsive', detail: expect.stringContaining('/hung') } },
+      { index: 2, sha256: sha256('z') },
+      { type: 'end' },
+    ]);
+  });
+
+  it('is asked again once it answers', async () => {
+    await using agent = await agentWithFiles();
+    const host = await agent.session('query:files');
+    {
+      await using _ = await HangingMount.at(join(agent.root, 'hung'), 'dead');
+      expect((await listing(host)).faults).toHaveLength(1);
+    }
+    writeFileSync(join(agent.root, 'hung', 'file'), 'x');
+    const { files, faults } = await listing(host);
+    expect(faults).toEqual([]);
+    expect(files).toContain('/hung/file');
+  });
+});
