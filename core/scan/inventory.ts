@@ -38,6 +38,8 @@ export interface InventoryPolicy {
   readonly roots: readonly GuestPath[];
   readonly excludes: readonly GuestPath[];
   readonly oneFileSystem: boolean;
+  /** Types that are listed; what is mounted of another one is left out. Default: all. */
+  readonly fileSystems?: string[];
   readonly maxEntries: number;
   readonly maxDepth: number;
   readonly maxSeconds: number;

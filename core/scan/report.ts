@@ -50,6 +50,8 @@ export interface ScanReport {
   readonly findings: readonly FindingRecord[];
   /** The first 1,000; the summary of `scan` counts all. */
   readonly unscanned: readonly Unscanned[];
+  /** File systems that policy leaves out, at most 1,000 of them. */
+  readonly leftOut: readonly LeftOut[];
   /** Signatures that were left out. */
   readonly problems: readonly (SignatureProblem & { readonly detector: string })[];
   readonly plan: { readonly steps: readonly PlannedStep[]; readonly withheld: readonly WithheldStep[] };

@@ -15,9 +15,10 @@ import type { FindingStore } from '../store/findings.ts';
 import type { ScanRecord, ScanSummary } from '../store/records.ts';
 import type { ScanStore } from '../store/scans.ts';
 import { TOKENS } from '../tokens.ts';
+import { typesOf } from './file-systems.ts';
 import type { InventoryPolicy } from './inventory.ts';
 import type { Known } from './known.ts';
-import type { ScanHooks, ScanReport, ScanRequest } from './report.ts';
+import type { LeftOut, ScanHooks, ScanReport, ScanRequest } from './report.ts';
 import { Responder } from './responder.ts';
 import { GuestScan } from './scan.ts';
 import type { Spool } from './spool.ts';
@@ -68,7 +69,7 @@ export class ScanRun {
       fresh: request.fresh,
     };
     const end = (outcome: ScanOutcome, error?: unknown) =>
-      this.end(scan, summaryOf(tally, responder), outcome, error);
+      this.end(scan, { summary: summaryOf(tally, responder), leftOut: tally.leftOut }, outcome, error);
     try {
       await this.events.emit(scanStarted(scan, vm));
       // A session may be old by now: what is mounted, and what time it is there.
@@ -114,7 +115,7 @@ export class ScanRun {
 
   private async end(
     scan: ScanRecord,
-    summary: ScanSummary,
+    { summary, leftOut }: { readonly summary: ScanSummary; readonly leftOut: readonly LeftOut[] },
     outcome: ScanOutcome,
     cause?: unknown,
   ): Promise<ScanRecord> {
@@ -126,7 +127,7 @@ export class ScanRun {
       summary,
       ...(error && { error }),
     });
-    await this.events.emit(scanEnded(ended, this.guest.vm, outcome));
+    await this.events.emit(scanEnded(ended, this.guest.vm, outcome, leftOut));
     return ended;
   }
 
@@ -137,24 +138,26 @@ export class ScanRun {
 
   private report(
     scan: ScanRecord,
-    { unscanned }: Tally,
+    { unscanned, leftOut }: Tally,
     { findings, steps, withheld }: Responder,
     problems: ScanReport['problems'],
   ): ScanReport {
     const { vm } = this.guest;
-    return { vm, scan, findings: [...findings.values()], unscanned, problems, plan: { steps, withheld } };
+    const plan = { steps, withheld };
+    return { vm, scan, findings: [...findings.values()], unscanned, leftOut, problems, plan };
   }
 }
 
 const isPartial = ({ roots }: ScanRequest): boolean => !roots.some((root) => root.equals(GuestPath.of('/')));
 
 function inventoryOf(policy: Policy, roots: readonly GuestPath[]): InventoryPolicy {
-  const { excludes, oneFileSystem, inventory } = policy;
+  const { excludes, oneFileSystem, fileSystems, inventory } = policy;
   const { maxEntries, maxDepth, maxTime } = inventory;
   return {
     roots,
     excludes: excludes.map((path) => GuestPath.of(path)),
     oneFileSystem,
+    fileSystems: typesOf(fileSystems),
     maxEntries,
     maxDepth,
     maxSeconds: Math.ceil(maxTime / 1000),

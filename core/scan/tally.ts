@@ -1,13 +1,14 @@
 import type { ScanSummary } from '../store/records.ts';
-import type { ScanProgress, Unscanned } from './report.ts';
+import type { LeftOut, ScanProgress, Unscanned } from './report.ts';
 import type { Unfinished, Verdict } from './verdict.ts';
 
-/** How many unscanned subjects a report names; the summary counts all. */
+/** How many unscanned subjects a report names, of which the summary counts all; and how many file systems. */
 const NAMED = 1_000;
 
 /** Counts what a scan has seen and done. */
 export class Tally {
   readonly unscanned: Unscanned[] = [];
+  private readonly fileSystems = new Map<string, LeftOut>();
   private readonly reasons = new Map<string, number>();
   private progress = { filesListed: 0, bytesListed: 0, filesDone: 0, bytesDone: 0 };
   private known = { unchanged: 0, claimed: 0 };
@@ -39,6 +40,7 @@ export class Tally {
     this.listingComplete = false;
     this.reasons.clear();
     this.unscanned.length = 0;
+    this.fileSystems.clear();
   }
 
   /** Files of a line that is as it was when all of them were clean, in this guest or in another of which it is a clone. */
@@ -72,6 +74,15 @@ export class Tally {
   missed(path: string, { reason, detail }: Unfinished): void {
     this.reasons.set(reason, (this.reasons.get(reason) ?? 0) + 1);
     if (this.unscanned.length < NAMED) this.unscanned.push({ path, reason, ...(detail && { detail }) });
+  }
+
+  /** A file system that policy leaves out; each is told once, however often it is met. */
+  passedBy(fileSystem: LeftOut): void {
+    if (this.fileSystems.size < NAMED) this.fileSystems.set(fileSystem.path, fileSystem);
+  }
+
+  get leftOut(): LeftOut[] {
+    return [...this.fileSystems.values()];
   }
 
   snapshot(phase: ScanProgress['phase']): ScanProgress {
