@@ -3,6 +3,7 @@ import { closeSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { GuestPath, INSTRUCTION_NAMES, type InstructionName } from '../protocol/index.ts';
 import { Actor } from './act/actor.ts';
+import { Hands } from './act/hands.ts';
 import { Journal } from './act/journal.ts';
 import { Protection } from './act/protection.ts';
 import { Allegiance } from './allegiance.ts';
@@ -32,6 +33,7 @@ export interface Agent {
   readonly allegiance: Allegiance;
   readonly actor: Actor;
   readonly readers: Readers;
+  readonly hands: Hands;
   readonly protection: Protection;
   readonly paceClock: PaceClock;
   /** One line for the operator; escaped where it is shown. */
@@ -64,8 +66,10 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const root = openRoot(path);
   const journal = new Journal(state);
   const directories = [state, stagedDirectory(state), join(state, 'commands')];
-  const protection = new Protection({ directories, files: ownFiles });
-  const actor = new Actor({ root, protection, journal, denied, log });
+  const possessions = { directories, files: ownFiles };
+  const protection = new Protection(possessions);
+  const hands = new Hands({ root: root.path, possessions, hungAfterMs });
+  const actor = new Actor({ hands, journal, denied, log });
   await actor.reconcile();
   const identity = await settleIdentity({ state, journal, smbiosUuid }, log);
   const allegiance = new Allegiance(state);
@@ -74,7 +78,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const { paceClock = systemClock(() => readers.cpuTime) } = options;
   return {
     ...{ identity, smbiosUuid, tokens, root, state, denied, able: abilities() },
-    ...{ allegiance, actor, readers, protection, paceClock, log },
+    ...{ allegiance, actor, readers, hands, protection, paceClock, log },
   };
 }
 

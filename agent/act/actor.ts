@@ -17,8 +17,8 @@ import { errnoOf } from '../linux/error.ts';
 import type { Root } from '../linux/root.ts';
 import type { Accepted } from '../session/session.ts';
 import { containFile, deleteFile, undoEviction } from './evict.ts';
+import { HandLost, type Hands } from './hands.ts';
 import type { Intent, Journal } from './journal.ts';
-import type { Protection } from './protection.ts';
 import { restoreFile } from './restore.ts';
 import { stopProcess } from './stop.ts';
 import { undoUpdate, updateFile } from './update.ts';
@@ -35,8 +35,7 @@ export interface StagedContent {
 }
 
 export interface ActorOptions {
-  readonly root: Root;
-  readonly protection: Protection;
+  readonly hands: Pick<Hands, 'order'>;
   readonly journal: Journal;
   readonly denied: ReadonlySet<InstructionName>;
   log(line: string): void;
@@ -67,9 +66,12 @@ export class Actor {
     const { journal, log } = this.options;
     for (const { intent, outcome } of journal.unfinished()) {
       log(`command ${intent.id} (${intent.name}) was not finished: tidying up`);
-      const detail = await this.tidy(intent, outcome);
+      const isDone = outcome?.code === 'done';
+      const left = await this.tidy(intent, isDone);
+      const detail = left && messageOf(left).slice(0, LONGEST_DETAIL);
       if (!outcome) journal.settle(intent.id, { code: 'interrupted', ...(detail && { detail }) });
-      journal.finish(intent.id);
+      if (left instanceof HandLost) this.tidyLater(intent, isDone, left);
+      else journal.finish(intent.id);
     }
   }
 
@@ -79,18 +81,40 @@ export class Actor {
     const intent = intentOf(id, instruction);
     journal.begin(intent);
     if (intent.workplace) this.workplaces.begin(intent.workplace);
-    const { outcome, finish } = await this.effect(sealed, accepted, staged, intent).catch(failure);
+    let lost: HandLost | undefined;
+    const outcome = await this.effect(sealed, accepted, staged, intent).catch((error) => {
+      if (error instanceof HandLost) lost = error;
+      return outcomeOf(error);
+    });
     journal.settle(id, outcome);
     log(`${instruction.name} ${id}: ${outcome.code}`);
     try {
-      finish?.();
-      journal.finish(id);
+      if (lost) throw lost;
+      await this.options.hands.order({ finish: true });
+      this.finished(intent);
     } catch (error) {
-      // The outcome stands; what is left to tidy up is tried again at the next start.
+      // The outcome stands; what is left to tidy up is tried again, at the next start at the latest.
       log(`${instruction.name} ${id}: tidying up: ${messageOf(error)}`);
+      if (error instanceof HandLost) this.tidyLater(intent, outcome.code === 'done', error);
     }
-    if (intent.workplace) this.workplaces.end(intent.workplace);
     return outcome;
+  }
+
+  private finished(intent: Intent): void {
+    this.options.journal.finish(intent.id);
+    if (intent.workplace) this.workplaces.end(intent.workplace);
+  }
+
+  /** Once the hand can do nothing any more, in its turn among the commands. */
+  private tidyLater(intent: Intent, isDone: boolean, { gone }: HandLost): void {
+    const tidy = async (): Promise<void> => {
+      const left = await this.tidy(intent, isDone);
+      if (left instanceof HandLost) this.tidyLater(intent, isDone, left);
+      else this.finished(intent);
+    };
+    void gone.then(() => {
+      this.last = this.last.then(tidy).catch((error) => this.options.log(messageOf(error)));
+    });
   }
 
   private async effect(
@@ -98,18 +122,16 @@ export class Actor {
     accepted: Accepted,
     staged: StagedContent,
     intent: Intent,
-  ): Promise<Effect> {
+  ): Promise<Outcome> {
     this.check(sealed, accepted);
-    const { root, protection } = this.options;
-    const work: Work = {
-      root,
-      protection,
-      workplace: intent.workplace ?? '',
-      staged: (hash) => staged.find(hash),
-    };
-    const effect = await run(sealed.instruction, work);
-    if (intent.content) staged.drop(intent.content);
-    return effect;
+    const content = intent.content ? staged.find(intent.content) : undefined;
+    const workplace = intent.workplace ?? '';
+    const reply = await this.options.hands.order({
+      ...{ act: sealed.instruction, workplace, staged: content ?? null },
+    });
+    if (!('outcome' in reply)) throw new Error('the hand answers what it was not asked');
+    if (intent.content && reply.outcome.code === 'done') staged.drop(intent.content);
+    return reply.outcome;
   }
 
   private check({ epoch, expires, instruction: { name } }: SealedInstruction, accepted: Accepted): void {
@@ -121,31 +143,43 @@ export class Actor {
     if (accepted.clock.now() > expires) throw new OutcomeError('expired', 'it came after its expiry');
   }
 
-  /** Says what it could not do; undefined when all is as it was. */
-  private async tidy(intent: Intent, outcome: Outcome | undefined): Promise<string | undefined> {
+  /** Why it could not be done; undefined when all is as it was. */
+  private async tidy(intent: Intent, isDone: boolean): Promise<Error | undefined> {
     if (intent.path === undefined || intent.workplace === undefined) return undefined;
     try {
-      const path = GuestPath.of(intent.path);
-      const parent = this.options.root.openParent(path);
-      try {
-        const workplace = Workplace.open(parent, path.name, intent.workplace);
-        if (outcome) workplace.discardFile();
-        else await undo(intent, workplace);
-        workplace.remove();
-      } finally {
-        closeSync(parent);
-      }
+      await this.options.hands.order({ tidy: intent, isDone });
       return undefined;
     } catch (error) {
-      // No workplace: it was not made yet, or had been removed already.
-      if (errnoOf(error) === 'ENOENT') return undefined;
       this.options.log(`command ${intent.id}: ${messageOf(error)}`);
-      return messageOf(error).slice(0, LONGEST_DETAIL);
+      return error as Error;
     }
   }
 }
 
-function run(instruction: Instruction, work: Work): Promise<Effect> {
+/** Carries out an instruction; what goes wrong is an outcome too. */
+export const effectOf = (instruction: Instruction, work: Work): Promise<Effect> =>
+  run(instruction, work).catch((error) => ({ outcome: outcomeOf(error) }));
+
+/** Finishes what was done, or undoes what was not. */
+export async function tidyUp(intent: Intent, isDone: boolean, root: Root): Promise<void> {
+  const path = GuestPath.of(intent.path ?? '/');
+  try {
+    const parent = root.openParent(path);
+    try {
+      const workplace = Workplace.open(parent, path.name, intent.workplace ?? '');
+      if (isDone) workplace.discardFile();
+      else await undo(intent, workplace);
+      workplace.remove();
+    } finally {
+      closeSync(parent);
+    }
+  } catch (error) {
+    // No workplace: it was not made yet, or had been removed already.
+    if (errnoOf(error) !== 'ENOENT') throw error;
+  }
+}
+
+async function run(instruction: Instruction, work: Work): Promise<Effect> {
   switch (instruction.name) {
     case 'stop:process':
       return stopProcess(instruction.target, work);
@@ -178,14 +212,14 @@ function intentOf(id: string, { name, target }: Instruction): Intent {
   };
 }
 
-function failure(error: unknown): Effect {
+function outcomeOf(error: unknown): Outcome {
   const detail = messageOf(error).slice(0, LONGEST_DETAIL);
   if (error instanceof OutcomeError) {
     const { code, putBackAs } = error;
-    return { outcome: { code, detail, ...(putBackAs && { putBackAs: encodeBytes(putBackAs) }) } };
+    return { code, detail, ...(putBackAs && { putBackAs: encodeBytes(putBackAs) }) };
   }
-  if (error instanceof ProtocolError) return { outcome: { code: 'malformed', detail } };
+  if (error instanceof ProtocolError) return { code: 'malformed', detail };
   const errno = errnoOf(error);
   const isGone = errno === 'ENOENT' || errno === 'ENOTDIR' || errno === 'ESRCH';
-  return { outcome: { code: isGone ? 'vanished' : 'failed', detail } };
+  return { code: isGone ? 'vanished' : 'failed', detail };
 }

@@ -1,4 +1,5 @@
 /** What a file system that never answers costs: that part of the guest, and nothing else. */
+import { randomUUID } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -6,7 +7,7 @@ import { RECORD } from '../../protocol/index.ts';
 import { need } from '../../test/need.ts';
 import { HangingMount } from '../testing/hanging-mount.ts';
 import type { TestHost } from '../testing/host.ts';
-import { sha256, TestAgent } from '../testing/tree.ts';
+import { fileTarget, sha256, TestAgent } from '../testing/tree.ts';
 
 const hungAfterMs = 1000;
 const canMount = need(await HangingMount.need());
@@ -90,5 +91,21 @@ describe.runIf(canMount)('a mount that never answers', () => {
     const { files, faults } = await listing(host);
     expect(faults).toEqual([]);
     expect(files).toContain('/hung/file');
+  });
+
+  it('keeps a command waiting no longer than it may take, and the session goes on', async () => {
+    await using agent = await agentWithFiles();
+    await using _ = await HangingMount.at(join(agent.root, 'hung'), 'read');
+    const host = await agent.session('contain:file', 'query:files');
+    const contain = (path: string, content: string, id = randomUUID()) => {
+      const target = fileTarget(agent.root, path, content);
+      return host.send({ name: 'contain:file', target }, { id });
+    };
+    const id = randomUUID();
+    const outcome = await contain('/hung/one', 'irrelevant', id);
+    expect(outcome).toMatchObject({ code: 'failed', detail: expect.stringContaining('did not come back') });
+    expect(await contain('/hung/one', 'irrelevant', id)).toEqual(outcome);
+    expect(await contain('/a/file', 'a')).toMatchObject({ code: 'done' });
+    expect((await listing(host)).files).toEqual(['/b/file', '/hung/one', '/hung/two', '/z/file']);
   });
 });

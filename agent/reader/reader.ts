@@ -1,12 +1,12 @@
 /** One reader process, as the agent holds it. What it is asked is answered in order, one after another. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { closeSync, readSync } from 'node:fs';
 import { extname } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { makeMemoryFile, makePipe } from '../linux/pipe.ts';
 import { cpuTimeOf } from '../linux/process-clock.ts';
-import { READER_ARGUMENT } from './argument.ts';
+import { startOwn } from '../start-own.ts';
 import type { Answer, Ask, Introduction, JobKind, Progress } from './messages.ts';
 import { type Note, readNote } from './note.ts';
 
@@ -63,7 +63,7 @@ export class Reader {
   private readonly pending: Pending[] = [];
   private readonly free: Buffer[] = [];
   private line: Buffer[] = [];
-  private watch: { timer: NodeJS.Timeout; lookedAt: number; count: number; stalledMs: number } | undefined;
+  private watch: { timer: NodeJS.Timeout; lookedAt: number; seen: string; stalledMs: number } | undefined;
   private lost: ReaderLost | undefined;
   private cpu = 0;
 
@@ -162,18 +162,19 @@ export class Reader {
     this.watch = undefined;
     if (this.pending.length === 0 || this.lost) return;
     const timer = setInterval(() => this.lookAgain(), LOOK_MS);
-    this.watch = { timer, lookedAt: performance.now(), count: -1, stalledMs: 0 };
+    this.watch = { timer, lookedAt: performance.now(), seen: '', stalledMs: 0 };
   }
 
   private lookAgain(): void {
     const { watch } = this;
     if (!watch) return;
-    const { count } = readNote(this.note);
+    // One that gets no turn on a busy machine notes nothing either; but one that waits in a call uses no CPU at all.
+    const seen = `${readNote(this.note).count} ${this.cpuTime}`;
     const now = performance.now();
     // Where this process was held up itself, the time that went by says little.
     const waited = Math.min(now - watch.lookedAt, 2 * LOOK_MS);
-    watch.stalledMs = count === watch.count ? watch.stalledMs + waited : 0;
-    [watch.lookedAt, watch.count] = [now, count];
+    watch.stalledMs = seen === watch.seen ? watch.stalledMs + waited : 0;
+    [watch.lookedAt, watch.seen] = [now, seen];
     if (watch.stalledMs < this.options.hungAfterMs) return;
     this.lose(true);
     this.child.kill('SIGKILL');
@@ -194,15 +195,5 @@ export class Reader {
   }
 }
 
-function start(note: number, pipe: number): ChildProcess {
-  // Whatever lies by now where this program was started from, the reader is the same program.
-  const isOneFile = import.meta.url.includes('$bunfs');
-  const program = isOneFile ? '/proc/self/exe' : process.execPath;
-  const script = isOneFile ? [READER_ARGUMENT] : ['--disable-warning=ExperimentalWarning', SCRIPT];
-  const child = spawn(program, script, {
-    argv0: isOneFile ? 'lazaret-agent' : process.execPath,
-    stdio: ['pipe', 'pipe', 'inherit', note, pipe],
-  });
-  child.unref();
-  return child;
-}
+const start = (note: number, pipe: number): ChildProcess =>
+  startOwn('reader', SCRIPT, ['pipe', 'pipe', 'inherit', note, pipe]);

@@ -3,7 +3,7 @@
  * there until it is killed, which breaks off all that waits for it.
  *
  *   dead  answers nothing at all
- *   read  has the files `one` and `two`, and answers no call that reads them
+ *   read  has the files `one` and `two`, and answers no call that reads them, or makes a directory beside them
  *
  * The kernel writes requests to /dev/fuse and reads answers from it (include/uapi/linux/fuse.h): a request begins with
  * length, opcode, id, inode; an answer with length, negative errno, id. What was read and is not answered cannot be
@@ -13,7 +13,7 @@ import { constants, openSync, readSync, writeSync } from 'node:fs';
 import { libc } from '../linux/ffi.ts';
 import { nativeBuffer } from '../linux/memory.ts';
 
-const OP = { lookup: 1, forget: 2, getattr: 3, open: 14, read: 15, init: 26, opendir: 27, readdir: 28 } as const;
+const OP = { lookup: 1, forget: 2, getattr: 3, mkdir: 9, open: 14, read: 15, init: 26, opendir: 27, readdir: 28 } as const;
 const SILENT: readonly number[] = [OP.forget, 42];
 const [IN_HEADER, OUT_HEADER] = [40, 16];
 const ENOENT = 2;
@@ -88,6 +88,7 @@ function answerTo(opcode: number, node: number, body: Buffer, mode: string): Buf
     case OP.readdir:
       return directoryEntries(Number(body.readBigUInt64LE(8)));
     case OP.read:
+    case OP.mkdir:
       return undefined;
     default:
       return ENOSYS;

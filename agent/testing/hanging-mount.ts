@@ -37,7 +37,7 @@ export class HangingMount implements AsyncDisposable {
     }
   }
 
-  /** `dead` answers nothing, `read` no call that reads its files `one` and `two`. */
+  /** `dead` answers nothing, `read` no call that reads its files `one` and `two` or takes one of them away. */
   static async at(directory: string, mode: 'dead' | 'read'): Promise<HangingMount> {
     mkdirSync(directory, { recursive: true });
     const server = spawn(

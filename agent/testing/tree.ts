@@ -110,6 +110,7 @@ export class TestAgent {
     this.server.close(() => resolve());
     await promise;
     this.agent.readers.end(true);
+    this.agent.hands.end();
     this.directory[Symbol.dispose]();
   }
 }

@@ -1,0 +1,50 @@
+/**
+ * The hand: a process of the agent that carries out what commands do to the guest, one after another. It says what
+ * came of it before it does what cannot be undone, and waits for the word to finish.
+ */
+import { createInterface } from 'node:readline';
+import type { Instruction, Outcome } from '../../protocol/index.ts';
+import { messageOf } from '../error.ts';
+import { Root } from '../linux/root.ts';
+import { effectOf, tidyUp } from './actor.ts';
+import type { Intent } from './journal.ts';
+import { type Possessions, Protection } from './protection.ts';
+import type { Effect } from './work.ts';
+
+/** The first line. */
+export interface HandIntroduction {
+  readonly root: string;
+  readonly possessions: Possessions;
+}
+
+export type Order =
+  | { readonly act: Instruction; readonly workplace: string; readonly staged: string | null }
+  | { readonly finish: true }
+  | { readonly tidy: Intent; readonly isDone: boolean };
+
+export type Reply = { readonly outcome: Outcome } | { readonly ready: true } | { readonly failed: string };
+
+export async function runHand(): Promise<void> {
+  const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+  const { root: path, possessions } = JSON.parse((await lines.next()).value as string) as HandIntroduction;
+  const root = new Root(path);
+  const protection = new Protection(possessions);
+  let finish: Effect['finish'];
+  const carryOut = async (order: Order): Promise<Reply> => {
+    if ('act' in order) {
+      const { act, workplace, staged } = order;
+      const effect = await effectOf(act, { root, protection, workplace, staged: () => staged ?? undefined });
+      finish = effect.finish;
+      return { outcome: effect.outcome };
+    }
+    if ('finish' in order) finish?.();
+    else await tidyUp(order.tidy, order.isDone, root);
+    return { ready: true };
+  };
+  for (let line = await lines.next(); !line.done; line = await lines.next()) {
+    const reply = await carryOut(JSON.parse(line.value) as Order).catch((error) => ({
+      failed: messageOf(error),
+    }));
+    process.stdout.write(`${JSON.stringify(reply)}\n`);
+  }
+}
