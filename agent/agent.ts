@@ -51,6 +51,8 @@ export interface AgentOptions {
   readonly paceClock?: PaceClock;
   /** A call that takes longer is held to hang (`HUNG_AFTER_MS`). */
   readonly hungAfterMs?: number;
+  /** Readers that may be left behind (`MOST_STRANDED`). */
+  readonly mostStranded?: number;
   /** A file with an enrolment token, before any other place of one. */
   readonly tokenFile?: string | undefined;
   /** In place of what the firmware says. */
@@ -74,7 +76,13 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const identity = await settleIdentity({ state, journal, smbiosUuid }, log);
   const allegiance = new Allegiance(state);
   const tokens = findTokens(options);
-  const readers = new Readers({ root, own: protection.ownDirectories, hungAfterMs, log });
+  const readers = new Readers({
+    root,
+    own: protection.ownDirectories,
+    hungAfterMs,
+    mostStranded: options.mostStranded,
+    log,
+  });
   const { paceClock = systemClock(() => readers.cpuTime) } = options;
   return {
     ...{ identity, smbiosUuid, tokens, root, state, denied, able: abilities() },

@@ -30,7 +30,10 @@ async function listed(request: Partial<InventoryRequest>) {
         line.type === 'directory' ? line.files.map(([name]) => String(name)) : [],
       );
       const told = lines.filter(({ type }) => type === 'left-out' || type === 'fault');
-      return { files: files.sort(), told: told.sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1)) };
+      return {
+        files: files.sort(),
+        told: told.sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1)),
+      };
     } finally {
       execFileSync('umount', [at('bound')]);
     }
@@ -45,11 +48,7 @@ describe.runIf(canMount)('file systems of other types than were asked for', () =
   it('are left out without a call that could wait for them, each with its type', async () => {
     expect(await listed({ fileSystems: ['ext4'] })).toEqual({
       files: ['own'],
-      told: [
-        leftOut('/bound', 'tmpfs'),
-        leftOut('/hung', 'fuse.lazaret-test'),
-        leftOut('/memory', 'tmpfs'),
-      ],
+      told: [leftOut('/bound', 'tmpfs'), leftOut('/hung', 'fuse.lazaret-test'), leftOut('/memory', 'tmpfs')],
     });
   });
 

@@ -10,8 +10,8 @@ import {
   InventoryRequest,
   LIMITS,
   LINE_DIGEST_BYTES,
-  parseMessage,
   ProtocolError,
+  parseMessage,
 } from '../../protocol/index.ts';
 import type { Agent } from '../agent.ts';
 import { RefusedError } from '../error.ts';
@@ -20,7 +20,7 @@ import type { Work } from '../reader/work.ts';
 import type { Exchange } from '../session/exchange.ts';
 import type { Pace } from '../session/pace.ts';
 import { handled, Outflow, orAborted } from './outflow.ts';
-import { WALK_BEGIN } from './walk.ts';
+import { WALK_BEGIN } from './walk-state.ts';
 
 /** A page of which nothing came for so long ends, as a sign of life. */
 const EMPTY_PAGE_MS = 5000;

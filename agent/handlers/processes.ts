@@ -4,9 +4,9 @@ import { encodeBytes, LIMITS, type ProcessLine } from '../../protocol/index.ts';
 import { errnoOf } from '../linux/error.ts';
 import { readExecutable, readStat } from '../linux/process.ts';
 import type { Root } from '../linux/root.ts';
+import type { Readers } from '../reader/readers.ts';
 import type { Exchange } from '../session/exchange.ts';
 import type { Pace } from '../session/pace.ts';
-import type { Readers } from '../reader/readers.ts';
 import { sendAll } from './outflow.ts';
 
 const MOST_ARGUMENTS = 1024;

@@ -5,13 +5,11 @@
 import { closeSync } from 'node:fs';
 import {
   decodeBytes,
-  displayBytes,
   encodeBytes,
   GuestPath,
   type InventoryLine,
   type InventoryRequest,
   LIMITS,
-  type WireBytes,
 } from '../../protocol/index.ts';
 import { messageOf } from '../error.ts';
 import { openDirectory } from '../linux/calls.ts';
@@ -20,45 +18,11 @@ import { errnoOf } from '../linux/error.ts';
 import { AUTOMOUNT, isKernels, type Mount, type MountTable } from '../linux/mounts.ts';
 import type { Root } from '../linux/root.ts';
 import { FileStatus } from '../linux/status.ts';
+import type { Avoided } from '../reader/messages.ts';
+import { Unresponsive, unresponsiveDetail } from './unresponsive.ts';
+import { type Counts, type Pending, WALK_BEGIN, type WalkProgress, type WalkState } from './walk-state.ts';
 
 type Fault = Extract<InventoryLine, { type: 'fault' }>['fault'];
-
-/** A directory that is still to be listed: its path in the guest, and where that stands below its tree's top. */
-interface Pending {
-  readonly path: Buffer;
-  readonly depth: number;
-}
-
-/** What a walk has counted. */
-interface Counts {
-  entries: number;
-  files: number;
-  directories: number;
-  bytes: number;
-}
-
-/** Where a walk begins, or goes on. */
-export interface WalkState extends Counts {
-  /** Which of the roots is at work. */
-  readonly tree: number;
-  /** Whether that one has been begun, and the stack is of it. */
-  readonly isBegun: boolean;
-  readonly stack: readonly (readonly [path: WireBytes, depth: number])[];
-  /** A directory of which some lines have been told and more would come. */
-  readonly partial?: WireBytes;
-  readonly isTooDeep: boolean;
-}
-
-/** Where a walk stands, as a change to where it stood before: `keep` of the stack stays, what was pushed comes on it. */
-export interface WalkProgress extends Omit<WalkState, 'stack'> {
-  readonly keep: number;
-  readonly pushed: WalkState['stack'];
-}
-
-export const WALK_BEGIN: WalkState = {
-  ...{ tree: 0, isBegun: false, stack: [], isTooDeep: false },
-  ...{ entries: 0, files: 0, directories: 0, bytes: 0 },
-};
 
 /** What a walk is told besides its request. */
 export interface WalkParts {
@@ -66,10 +30,8 @@ export interface WalkParts {
   /** Whether a directory (`dev:ino`) is the agent's own, and left out. */
   readonly isOwn: (identity: string) => boolean;
   readonly mounts: MountTable;
-  /** Mount points below which no call is made, because one did not come back. */
-  readonly avoid: readonly WireBytes[];
-  /** Single paths of which the same is true. */
-  readonly skip: readonly WireBytes[];
+  /** What no call comes back from. */
+  readonly avoided: Pick<Avoided, 'mounts' | 'paths'>;
   /** Called before each call that could wait: at a directory, or an entry of the last one. */
   note(directory: Buffer): void;
   noteEntry(name?: Buffer): void;
@@ -86,8 +48,7 @@ export class Walk {
   private readonly parts: WalkParts;
   private readonly roots: readonly GuestPath[];
   private readonly excludes: ReadonlySet<string>;
-  private readonly avoid: ReadonlySet<string>;
-  private readonly skip: ReadonlySet<string>;
+  private readonly unresponsive: Unresponsive;
   /** When its time is over. */
   private deadline = 0;
   /** When it should let others have their turn. */
@@ -104,7 +65,9 @@ export class Walk {
   /** How far down the stack was unwound since it was last told of. */
   private low = 0;
   /** The directory at work, what was found in it to be listed later, and what had been counted before it. */
-  private current: { readonly pending: Pending; isTold: boolean; below: Pending[]; before: Counts } | undefined;
+  private current:
+    | { readonly pending: Pending; isTold: boolean; below: Pending[]; before: Counts }
+    | undefined;
   private unfinished: Buffer | undefined;
 
   /** Throws ProtocolError when a path of the request cannot name anything. */
@@ -113,8 +76,7 @@ export class Walk {
     this.parts = parts;
     this.roots = request.roots.map((path) => withoutTail(GuestPath.of(path)));
     this.excludes = new Set(request.excludes.map((path) => keyOf(withoutTail(GuestPath.of(path)).bytes)));
-    this.avoid = new Set(parts.avoid.map((path) => keyOf(decodeBytes(path))));
-    this.skip = new Set(parts.skip.map((path) => keyOf(decodeBytes(path))));
+    this.unresponsive = new Unresponsive(parts.mounts, parts.avoided.mounts, parts.avoided.paths);
     const { entries, files, directories, bytes } = state;
     this.counts = { entries, files, directories, bytes };
     this.isTooDeep = state.isTooDeep;
@@ -153,7 +115,7 @@ export class Walk {
 
   /** NDJSON, `end` last; an empty string now and then, so that the caller can take turns. */
   *lines(): Generator<string> {
-    if (this.unfinished) yield this.unresponsive(this.unfinished, 'the rest of it was not listed');
+    if (this.unfinished) yield this.hangs(this.unfinished, 'the rest of it was not listed');
     for (let path = this.roots[this.tree]; path; path = this.roots[++this.tree]) {
       if (!this.isExcluded(path.bytes)) yield* this.treeAt(path);
       this.isBegun = false;
@@ -165,8 +127,8 @@ export class Walk {
 
   private *treeAt(path: GuestPath): Generator<string> {
     const mount = this.parts.mounts.holding(path.bytes);
-    if (this.isSkipped(path.bytes)) {
-      yield this.unresponsive(path.bytes);
+    if (this.unresponsive.has(path.bytes)) {
+      yield this.hangs(path.bytes);
       return;
     }
     if (mount?.type === AUTOMOUNT) {
@@ -196,8 +158,8 @@ export class Walk {
     this.isBegun = true;
     for (let next = this.stack.pop(); next && !this.limit; next = this.stack.pop()) {
       this.low = Math.min(this.low, this.stack.length);
-      if (this.isSkipped(next.path)) {
-        yield this.unresponsive(next.path);
+      if (this.unresponsive.has(next.path)) {
+        yield this.hangs(next.path);
         continue;
       }
       this.current = { pending: next, isTold: false, below: [], before: { ...this.counts } };
@@ -286,7 +248,7 @@ export class Walk {
   private *find(directory: number, path: Buffer, entry: DirectoryEntry): Generator<string, number> {
     try {
       if (!this.look(directory, path, entry)) {
-        yield this.unresponsive(join(path, entry.name));
+        yield this.hangs(join(path, entry.name));
         return -1;
       }
       if (this.status.isDirectory) return ENTRY.directory;
@@ -299,7 +261,7 @@ export class Walk {
 
   /** Reads the status of an entry; false when it is one that no call comes back from. */
   private look(directory: number, path: Buffer, { name, terminated }: DirectoryEntry): boolean {
-    if (this.skip.size > 0 && this.skip.has(keyOf(join(path, name)))) return false;
+    if (this.unresponsive.hasPaths && this.unresponsive.has(join(path, name))) return false;
     this.parts.noteEntry(name);
     this.status.readAt(directory, terminated);
     return true;
@@ -314,7 +276,7 @@ export class Walk {
     const { status } = this;
     try {
       if (!this.look(directory, path, entry)) {
-        yield this.unresponsive(join(path, entry.name));
+        yield this.hangs(join(path, entry.name));
         return undefined;
       }
     } catch (error) {
@@ -364,17 +326,9 @@ export class Walk {
     return this.excludes.has(keyOf(path));
   }
 
-  private isSkipped(path: Buffer): boolean {
-    if (this.skip.has(keyOf(path))) return true;
-    if (this.avoid.size === 0) return false;
-    const mount = this.parts.mounts.holding(path);
-    return mount !== undefined && this.avoid.has(keyOf(mount.path));
-  }
-
-  private unresponsive(path: Buffer, what = 'a call on it did not come back'): string {
-    const mount = this.parts.mounts.holding(path);
-    const where = mount && `: ${displayBytes(mount.path)} (${displayBytes(Buffer.from(mount.type))})`;
-    return this.faultLine(path, 'unresponsive', `${what}${where ?? ''}`.slice(0, 256));
+  private hangs(path: Buffer, what?: string): string {
+    const detail = unresponsiveDetail(this.parts.mounts.holding(path), what);
+    return this.faultLine(path, 'unresponsive', detail);
   }
 
   private fault(path: Buffer, error: unknown): string {

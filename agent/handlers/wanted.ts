@@ -5,17 +5,17 @@ import {
   type ContentFailure,
   type ContentFault,
   type ContentRequest,
-  displayBytes,
   encodeBytes,
   GuestPath,
   type WireBytes,
 } from '../../protocol/index.ts';
 import { messageOf } from '../error.ts';
 import { errnoOf } from '../linux/error.ts';
+import { AUTOMOUNT } from '../linux/mounts.ts';
 import { openExecutable } from '../linux/process.ts';
-import { AUTOMOUNT, type Mount } from '../linux/mounts.ts';
 import type { OpenedFile, Root } from '../linux/root.ts';
 import type { JobParts } from '../reader/job-run.ts';
+import { unresponsiveDetail } from './unresponsive.ts';
 
 /** A file by its path, or the executable of a process. */
 export type Wanted = GuestPath | { readonly pid: number; readonly start: string };
@@ -47,18 +47,14 @@ export function openUnavoided(
   const mount = bytes && mounts.holding(bytes);
   if (mount?.type === AUTOMOUNT) throw new UnreadableFile('unreadable', 'automounts are not triggered');
   const isAvoided = mount !== undefined && avoided.mounts.some((each) => isSame(each, mount.path));
-  if (isAvoided || avoided.items.includes(item)) throw unresponsive(mount);
+  if (isAvoided || avoided.items.includes(item))
+    throw new UnreadableFile('unresponsive', unresponsiveDetail(mount));
   pad.at(number, item, bytes ?? Buffer.alloc(0));
   return openWanted(wanted, root, maxFileBytes);
 }
 
 const isSame = (wire: WireBytes, path: Buffer): boolean =>
   JSON.stringify(wire) === JSON.stringify(encodeBytes(path));
-
-function unresponsive(mount: Mount | undefined): UnreadableFile {
-  const where = mount ? `: ${displayBytes(mount.path)} (${displayBytes(Buffer.from(mount.type))})` : '';
-  return new UnreadableFile('unresponsive', `a call on it did not come back${where}`);
-}
 
 /** The descriptor is the caller's to close. Throws UnreadableFile. */
 export function openWanted(wanted: Wanted, root: Root, maxFileBytes: number): OpenedFile {

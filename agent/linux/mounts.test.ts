@@ -30,7 +30,8 @@ describe('a table of mounts', () => {
   });
 
   it('tells of a node with hundreds of containers in full', () => {
-    const path = (index: number): string => `/var/lib/docker/overlay2/${String(index).padStart(64, '0')}/merged`;
+    const path = (index: number): string =>
+      `/var/lib/docker/overlay2/${String(index).padStart(64, '0')}/merged`;
     const overlays = Array.from({ length: 700 }, (_, index) => mount(path(index), 'overlay'));
     const told = fileSystems(new MountTable([mount('/'), mount('/proc', 'proc'), ...overlays]));
     expect(told.fileSystems).toHaveLength(701);

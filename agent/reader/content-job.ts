@@ -4,8 +4,8 @@
  */
 import { closeSync, readSync } from 'node:fs';
 import { encodeRecord, LIMITS, RECORD, RECORD_HEADER_BYTES, type RecordKind } from '../../protocol/index.ts';
-import { openUnavoided, UnreadableFile, type Wanted, wantedOf } from '../handlers/wanted.ts';
 import { messageOf } from '../error.ts';
+import { openUnavoided, UnreadableFile, type Wanted, wantedOf } from '../handlers/wanted.ts';
 import { errnoOf } from '../linux/error.ts';
 import type { OpenedFile } from '../linux/root.ts';
 import type { JobParts, JobRun, Step } from './job-run.ts';

@@ -1,8 +1,8 @@
 import { createHash, type Hash } from 'node:crypto';
 import { closeSync, readSync } from 'node:fs';
 import { type DigestLine, encodeLine } from '../../protocol/index.ts';
-import { openUnavoided, UnreadableFile, type Wanted, wantedOf } from '../handlers/wanted.ts';
 import { messageOf } from '../error.ts';
+import { openUnavoided, UnreadableFile, type Wanted, wantedOf } from '../handlers/wanted.ts';
 import { errnoOf } from '../linux/error.ts';
 import type { OpenedFile } from '../linux/root.ts';
 import type { JobParts, JobRun, Step } from './job-run.ts';

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { RECORD } from '../../protocol/index.ts';
 import { need } from '../../test/need.ts';
+import type { AgentOptions } from '../agent.ts';
 import { HangingMount } from '../testing/hanging-mount.ts';
 import type { TestHost } from '../testing/host.ts';
 import { fileTarget, sha256, TestAgent } from '../testing/tree.ts';
@@ -12,8 +13,8 @@ import { fileTarget, sha256, TestAgent } from '../testing/tree.ts';
 const hungAfterMs = 1000;
 const canMount = need(await HangingMount.need());
 
-async function agentWithFiles(): Promise<TestAgent> {
-  const agent = await TestAgent.start({ hungAfterMs });
+async function agentWithFiles(options: Partial<AgentOptions> = {}): Promise<TestAgent> {
+  const agent = await TestAgent.start({ hungAfterMs, ...options });
   for (const name of ['a', 'b', 'z']) {
     mkdirSync(join(agent.root, name));
     writeFileSync(join(agent.root, name, 'file'), name);
@@ -46,7 +47,11 @@ describe.runIf(canMount)('a mount that never answers', () => {
       const { files, faults, end } = await listing(host);
       expect(files).toEqual(['/a/file', '/b/file', '/z/file']);
       expect(faults).toMatchObject([
-        { path: '/hung', fault: 'unresponsive', detail: expect.stringContaining('/hung (fuse.lazaret-test)') },
+        {
+          path: '/hung',
+          fault: 'unresponsive',
+          detail: expect.stringContaining('/hung (fuse.lazaret-test)'),
+        },
       ]);
       expect(end).toMatchObject({ type: 'end', files: 3 });
     }
@@ -57,9 +62,22 @@ describe.runIf(canMount)('a mount that never answers', () => {
     await using _ = await HangingMount.at(join(agent.root, 'hung'), 'read');
     const host = await agent.session('query:files', 'query:content');
     expect((await listing(host)).files).toContain('/hung/one');
-    const [a, one, b, two, z] = await records(host, ['/a/file', '/hung/one', '/b/file', '/hung/two', '/z/file']);
-    for (const [read, content] of [[a, 'a'], [b, 'b'], [z, 'z']] as const) {
-      expect(read?.slice(1)).toEqual([[RECORD.data, content], [RECORD.end, '']]);
+    const [a, one, b, two, z] = await records(host, [
+      '/a/file',
+      '/hung/one',
+      '/b/file',
+      '/hung/two',
+      '/z/file',
+    ]);
+    for (const [read, content] of [
+      [a, 'a'],
+      [b, 'b'],
+      [z, 'z'],
+    ] as const) {
+      expect(read?.slice(1)).toEqual([
+        [RECORD.data, content],
+        [RECORD.end, ''],
+      ]);
     }
     for (const hung of [one, two]) {
       expect(hung?.at(-1)?.[0]).toBe(RECORD.fail);
@@ -107,5 +125,33 @@ describe.runIf(canMount)('a mount that never answers', () => {
     expect(await contain('/hung/one', 'irrelevant', id)).toEqual(outcome);
     expect(await contain('/a/file', 'a')).toMatchObject({ code: 'done' });
     expect((await listing(host)).files).toEqual(['/b/file', '/hung/one', '/hung/two', '/z/file']);
+  });
+
+  it('leaves no more readers behind than it may: then all is unresponsive at once, until one comes back', async () => {
+    await using agent = await agentWithFiles({ mostStranded: 1 });
+    const host = await agent.session('query:files', 'query:content', 'query:processes');
+    {
+      await using _ = await HangingMount.at(join(agent.root, 'hung'), 'dead');
+      expect((await listing(host)).faults).toContainEqual(expect.objectContaining({ fault: 'unresponsive' }));
+      expect((await listing(host)).faults).toMatchObject([{ path: '/', fault: 'unresponsive' }]);
+      expect(await records(host, ['/a/file'])).toMatchObject([
+        [[RECORD.fail, expect.stringContaining('unresponsive')]],
+      ]);
+      await expect(host.processes()).rejects.toMatchObject({ refusal: { code: 'failed' } });
+    }
+    await expect.poll(async () => (await listing(host)).files).toEqual(['/a/file', '/b/file', '/z/file']);
+  });
+
+  it('does not hold up the heartbeat, nor what else the host asks', async () => {
+    await using agent = await agentWithFiles({ hungAfterMs: 60_000 });
+    await using _ = await HangingMount.at(join(agent.root, 'hung'), 'dead');
+    const host = await agent.session('query:files', 'query:content');
+    const page = host.firstPage();
+    expect((await host.features())['x-lazaret'].fileSystems).toContainEqual({
+      path: '/hung',
+      type: 'fuse.lazaret-test',
+    });
+    // The page ends, as a sign of life, before the walk goes on.
+    expect((await page).at(-1)).toMatchObject({ type: 'more' });
   });
 });

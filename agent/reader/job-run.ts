@@ -1,6 +1,7 @@
 /** A job as the reader carries it out: step by step, each as long as its turn. */
-import type { Root } from '../linux/root.ts';
+
 import type { MountTable } from '../linux/mounts.ts';
+import type { Root } from '../linux/root.ts';
 import type { Avoided, JobKind, Progress } from './messages.ts';
 import type { NotePad } from './note.ts';
 

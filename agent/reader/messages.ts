@@ -3,7 +3,7 @@
  * it is checked. The bytes that an answer stands for lie in a pipe of their own when the line that tells of them comes.
  */
 import type { ContentRequest, InventoryRequest, WireBytes } from '../../protocol/index.ts';
-import type { WalkProgress, WalkState } from '../handlers/walk.ts';
+import type { WalkProgress, WalkState } from '../handlers/walk-state.ts';
 
 /** Where a request for content stands: which file, and how much of which inode was told already. */
 export interface ContentState {

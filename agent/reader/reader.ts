@@ -129,14 +129,22 @@ export class Reader {
 
   private take(answer: Answer): void {
     const pending = this.pending[0];
-    if (!pending) throw new Error('the reader answers what it was not asked');
+    if (!pending) {
+      // It answers what it was not asked.
+      this.lose(false);
+      this.child.kill('SIGKILL');
+      return;
+    }
     if ('part' in answer) {
       pending.parts.push(Buffer.from(this.bytes(answer.part)));
       return;
     }
     this.pending.shift();
     this.look();
-    if ('error' in answer) return pending.reject(new Error(answer.error));
+    if ('error' in answer) {
+      pending.reject(new Error(answer.error));
+      return;
+    }
     const { length, read, isDone, progress } = answer;
     const last = this.bytes(length);
     const payload = pending.parts.length === 0 ? last : Buffer.concat([...pending.parts, last]);

@@ -28,6 +28,8 @@ export interface ReadersOptions {
   /** Directories of the agent's own, `dev:ino`. */
   readonly own: readonly string[];
   readonly hungAfterMs?: number | undefined;
+  /** In place of `MOST_STRANDED`. */
+  readonly mostStranded?: number | undefined;
   log(line: string): void;
 }
 
@@ -58,7 +60,10 @@ export class Readers {
   /** Throws RefusedError when no file system of this guest is asked any more. */
   ready(): void {
     if (this.reader()) return;
-    throw new RefusedError('failed', `${MOST_STRANDED} calls do not come back: nothing more is asked for`);
+    throw new RefusedError(
+      'failed',
+      `${this.stranded.size} calls do not come back: nothing more is asked for`,
+    );
   }
 
   /** CPU time of all readers, in microseconds. */
@@ -73,7 +78,7 @@ export class Readers {
   /** Undefined when too many are stranded. Throws Error when none can be started. */
   reader(): Reader | undefined {
     if (this.current) return this.current;
-    if (this.stranded.size >= MOST_STRANDED) return undefined;
+    if (this.stranded.size >= (this.options.mostStranded ?? MOST_STRANDED)) return undefined;
     if (this.failed >= MOST_FAILED) {
       this.failed = 0;
       throw new Error('the reader of this agent ends as soon as it is started');
@@ -120,9 +125,10 @@ export class Readers {
     this.spent += reader.cpuTime;
     if (isHung) this.stranded.add(reader);
     else this.failed++;
-    if (note.path[0] !== SLASH) return this.options.log(message);
-    const mount = MountTable.read(this.root).holding(note.path);
-    this.options.log(`${message}: ${note.path.toString()}, mounted at ${mount?.path.toString() ?? '?'}`);
+    const isPath = note.path[0] === SLASH;
+    const mount = isPath ? MountTable.read(this.root).holding(note.path) : undefined;
+    if (!isPath) this.options.log(message);
+    else this.options.log(`${message}: ${note.path.toString()}, mounted at ${mount?.path.toString() ?? '?'}`);
     if (!mount) return;
     const key = mount.path.toString('latin1');
     const isWhole = note.name.length === 0 && note.path.equals(mount.path);

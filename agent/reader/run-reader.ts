@@ -7,14 +7,14 @@
  */
 import { readSync, writeSync } from 'node:fs';
 import { messageOf } from '../error.ts';
-import { Root } from '../linux/root.ts';
 import { MountTable } from '../linux/mounts.ts';
+import { Root } from '../linux/root.ts';
 import { ContentJob } from './content-job.ts';
 import { DigestJob } from './digest-job.ts';
+import type { JobParts, JobRun, Step } from './job-run.ts';
 import type { Answer, Ask, Introduction } from './messages.ts';
 import { NotePad } from './note.ts';
 import { ProcessJob } from './process-job.ts';
-import type { JobParts, JobRun, Step } from './job-run.ts';
 import { WalkJob } from './walk-job.ts';
 
 const [INPUT, OUTPUT, NOTE, BYTES] = [0, 1, 3, 4];

@@ -16,7 +16,7 @@ export class WalkJob implements JobRun {
     const { root, mounts, avoided, number, pad } = parts;
     this.filter = new LineFilter(new KnownLines(Buffer.from(known, 'base64')));
     const walkParts = {
-      ...{ root, mounts, avoid: avoided.mounts, skip: avoided.paths },
+      ...{ root, mounts, avoided },
       isOwn: (identity: string) => parts.isOwn(identity),
       note: (directory: Buffer) => pad.at(number, 0, directory),
       noteEntry: (name?: Buffer) => pad.entry(name),

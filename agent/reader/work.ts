@@ -1,6 +1,6 @@
 /** The work of one request. It is gone on with by another reader, where the one that had it is lost. */
 import { encodeBytes, type WireBytes } from '../../protocol/index.ts';
-import type { WalkProgress } from '../handlers/walk.ts';
+import type { WalkProgress } from '../handlers/walk-state.ts';
 import { MountTable } from '../linux/mounts.ts';
 import type { JobRun } from './job-run.ts';
 import type { Avoided, ContentState, Job, ProcessState } from './messages.ts';
@@ -95,7 +95,8 @@ export class Work {
 }
 
 function everything(job: Job, mounts: MountTable): Avoided {
-  const items = job.kind === 'content' || job.kind === 'digests' ? job.request.files.map((_, item) => item) : [];
+  const items =
+    job.kind === 'content' || job.kind === 'digests' ? job.request.files.map((_, item) => item) : [];
   return { mounts: [...mounts].map(({ path }) => encodeBytes(path)), paths: [], items };
 }
 

@@ -13,7 +13,17 @@ import { constants, openSync, readSync, writeSync } from 'node:fs';
 import { libc } from '../linux/ffi.ts';
 import { nativeBuffer } from '../linux/memory.ts';
 
-const OP = { lookup: 1, forget: 2, getattr: 3, mkdir: 9, open: 14, read: 15, init: 26, opendir: 27, readdir: 28 } as const;
+const OP = {
+  lookup: 1,
+  forget: 2,
+  getattr: 3,
+  mkdir: 9,
+  open: 14,
+  read: 15,
+  init: 26,
+  opendir: 27,
+  readdir: 28,
+} as const;
 const SILENT: readonly number[] = [OP.forget, 42];
 const [IN_HEADER, OUT_HEADER] = [40, 16];
 const ENOENT = 2;
