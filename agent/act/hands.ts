@@ -55,9 +55,9 @@ export class Hands {
   /** One order at a time. Rejects with HandLost, or OutcomeError when it failed. */
   async order(order: Order): Promise<Reply> {
     clearTimeout(this.idle);
-    const hand = this.current();
+    const hand = this.hand ?? (await this.start());
     hand.child.stdin?.write(`${JSON.stringify(order)}\n`);
-    const reply = await this.reply(hand);
+    const reply = await this.reply(hand, this.options.hungAfterMs ?? HUNG_AFTER_MS);
     this.idle = setTimeout(() => this.end(), IDLE_MS);
     this.idle.unref();
     if ('failed' in reply) throw new OutcomeError('failed', reply.failed);
@@ -70,8 +70,7 @@ export class Hands {
     this.hand = undefined;
   }
 
-  private current(): Hand {
-    if (this.hand) return this.hand;
+  private async start(): Promise<Hand> {
     if (this.stranded.size >= MOST_STRANDED) {
       throw new OutcomeError('failed', `${MOST_STRANDED} commands hang already: nothing more is begun`);
     }
@@ -82,12 +81,13 @@ export class Hands {
     const { root, possessions } = this.options;
     child.stdin?.write(`${JSON.stringify({ root, possessions } satisfies HandIntroduction)}\n`);
     this.hand = { child, replies, gone };
+    await this.reply(this.hand, HUNG_AFTER_MS);
     return this.hand;
   }
 
-  private async reply(hand: Hand): Promise<Reply> {
+  private async reply(hand: Hand, hungAfterMs: number): Promise<Reply> {
     const stopped = new AbortController();
-    const hung = this.whenHung(hand, stopped.signal);
+    const hung = whenHung(hand, hungAfterMs, stopped.signal);
     try {
       const reply = await Promise.race([hand.replies.next(), hung]);
       if (reply && !reply.done) return JSON.parse(reply.value) as Reply;
@@ -102,21 +102,20 @@ export class Hands {
       stopped.abort();
     }
   }
+}
 
-  /** Resolves when it has read and written nothing for too long. */
-  private whenHung({ child }: Hand, stopped: AbortSignal): Promise<undefined> {
-    const { hungAfterMs = HUNG_AFTER_MS } = this.options;
-    const { promise, resolve } = Promise.withResolvers<undefined>();
-    let [done, looks] = ['', 0];
-    const timer = setInterval(() => {
-      const now = countersOf(child.pid);
-      looks = now === done ? looks + 1 : 0;
-      done = now;
-      if (looks >= LOOKS) resolve(undefined);
-    }, hungAfterMs / LOOKS);
-    stopped.addEventListener('abort', () => clearInterval(timer));
-    return promise;
-  }
+/** Resolves when it has read and written nothing for too long. */
+function whenHung({ child }: Hand, hungAfterMs: number, stopped: AbortSignal): Promise<undefined> {
+  const { promise, resolve } = Promise.withResolvers<undefined>();
+  let [done, looks] = ['', 0];
+  const timer = setInterval(() => {
+    const now = countersOf(child.pid);
+    looks = now === done ? looks + 1 : 0;
+    done = now;
+    if (looks >= LOOKS) resolve(undefined);
+  }, hungAfterMs / LOOKS);
+  stopped.addEventListener('abort', () => clearInterval(timer));
+  return promise;
 }
 
 /** How much a process has read and written so far (proc_pid_io(5)); asking waits for nothing. */

@@ -11,7 +11,7 @@ import type { Intent } from './journal.ts';
 import { type Possessions, Protection } from './protection.ts';
 import type { Effect } from './work.ts';
 
-/** The first line. */
+/** The first line, which is answered when it is ready for orders. */
 export interface HandIntroduction {
   readonly root: string;
   readonly possessions: Possessions;
@@ -29,6 +29,7 @@ export async function runHand(): Promise<void> {
   const { root: path, possessions } = JSON.parse((await lines.next()).value as string) as HandIntroduction;
   const root = new Root(path);
   const protection = new Protection(possessions);
+  tell({ ready: true });
   let finish: Effect['finish'];
   const carryOut = async (order: Order): Promise<Reply> => {
     if ('act' in order) {
@@ -45,6 +46,8 @@ export async function runHand(): Promise<void> {
     const reply = await carryOut(JSON.parse(line.value) as Order).catch((error) => ({
       failed: messageOf(error),
     }));
-    process.stdout.write(`${JSON.stringify(reply)}\n`);
+    tell(reply);
   }
 }
+
+const tell = (reply: Reply): void => void process.stdout.write(`${JSON.stringify(reply)}\n`);
