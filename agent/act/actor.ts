@@ -109,8 +109,9 @@ export class Actor {
   private tidyLater(intent: Intent, isDone: boolean, { gone }: HandLost): void {
     const tidy = async (): Promise<void> => {
       const left = await this.tidy(intent, isDone);
-      if (left instanceof HandLost) this.tidyLater(intent, isDone, left);
-      else this.finished(intent);
+      // One that has ended at this very work would end again: the next start of the agent tries it once more.
+      if (!(left instanceof HandLost)) this.finished(intent);
+      else if (left.isHung) this.tidyLater(intent, isDone, left);
     };
     void gone.then(() => {
       this.last = this.last.then(tidy).catch((error) => this.options.log(messageOf(error)));

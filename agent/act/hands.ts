@@ -24,9 +24,12 @@ const IDLE_MS = 10_000;
 export class HandLost extends OutcomeError {
   /** Settled when it can do nothing any more. */
   readonly gone: Promise<unknown>;
+  /** It hangs, and may do something yet; otherwise it has ended. */
+  readonly isHung: boolean;
 
-  constructor(message: string, gone: Promise<unknown>) {
+  constructor(message: string, isHung: boolean, gone: Promise<unknown>) {
     super('failed', message);
+    this.isHung = isHung;
     this.gone = gone;
   }
 }
@@ -92,12 +95,12 @@ export class Hands {
       const reply = await Promise.race([hand.replies.next(), hung]);
       if (reply && !reply.done) return JSON.parse(reply.value) as Reply;
       this.hand = undefined;
-      if (reply) throw new HandLost('the process that carries out commands has ended', hand.gone);
+      if (reply) throw new HandLost('the process that carries out commands has ended', false, hand.gone);
       this.stranded.add(hand);
       void hand.gone.then(() => this.stranded.delete(hand));
       hand.child.kill('SIGKILL');
       const message = 'a call did not come back: what was taken is put back as soon as it does';
-      throw new HandLost(message, hand.gone);
+      throw new HandLost(message, true, hand.gone);
     } finally {
       stopped.abort();
     }
