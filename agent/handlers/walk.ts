@@ -164,8 +164,7 @@ export class Walk {
       }
       this.current = { pending: next, isTold: false, below: [], before: { ...this.counts } };
       yield* this.openAndList(top, next.depth === 0 ? HERE : next.path.subarray(start), next);
-      this.stack.push(...this.current.below);
-      this.current = undefined;
+      this.listed();
     }
   }
 
@@ -201,7 +200,7 @@ export class Walk {
       if (this.excludes.size > 0 && this.isExcluded(join(path, entry.name))) continue;
       const mount = mounted?.get(entry.name.toString('latin1'));
       if (mount && this.passesBy(mount)) {
-        if (!this.request.oneFileSystem && !isKernels(mount.type)) yield leftOut(mount.path, mount);
+        if (this.isWorthTelling(mount)) yield leftOut(mount.path, mount);
         continue;
       }
       const kind = entry.type === ENTRY.unknown ? yield* this.find(directory, path, entry) : entry.type;
@@ -213,7 +212,8 @@ export class Walk {
         listed = [];
       }
     }
-    yield listed.length > 0 ? this.told(`${head}${listed.join(',')}]}\n`) : '';
+    this.listed();
+    yield listed.length > 0 ? `${head}${listed.join(',')}]}\n` : '';
   }
 
   /** What is mounted there is of a type that the host does not want, or would trigger another mount. */
@@ -221,6 +221,16 @@ export class Walk {
     if (this.request.oneFileSystem || type === AUTOMOUNT) return true;
     const wanted = this.request.fileSystems;
     return wanted !== undefined && !wanted.some((each) => type === each || type.startsWith(`${each}.`));
+  }
+
+  private isWorthTelling({ type }: Mount): boolean {
+    return !this.request.oneFileSystem && (type === AUTOMOUNT || !isKernels(type));
+  }
+
+  /** The directory at work is at its end. */
+  private listed(): void {
+    if (this.current) this.stack.push(...this.current.below);
+    this.current = undefined;
   }
 
   /** From here on the directory at work is not begun anew: what was found in it counts. */
