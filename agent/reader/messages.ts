@@ -22,7 +22,8 @@ export type Job =
   | { kind: 'walk'; request: InventoryRequest; known: string; state: WalkState }
   | { kind: 'content'; request: ContentRequest; state: ContentState }
   | { kind: 'digests'; request: ContentRequest; state: ContentState }
-  | { kind: 'processes'; state: ProcessState };
+  | { kind: 'processes'; state: ProcessState }
+  | { kind: 'system' };
 
 export type JobKind = Job['kind'];
 
@@ -32,6 +33,7 @@ export interface Progress {
   readonly content: ContentState;
   readonly digests: ContentState;
   readonly processes: ProcessState;
+  readonly system: null;
 }
 
 /** What no call is made for any more. */

@@ -15,6 +15,7 @@ import type { JobParts, JobRun, Step } from './job-run.ts';
 import type { Answer, Ask, Introduction } from './messages.ts';
 import { NotePad } from './note.ts';
 import { ProcessJob } from './process-job.ts';
+import { SystemJob } from './system-job.ts';
 import { WalkJob } from './walk-job.ts';
 
 const [INPUT, OUTPUT, NOTE, BYTES] = [0, 1, 3, 4];
@@ -54,6 +55,8 @@ export function begin(job: Extract<Ask, { open: number }>['job'], parts: JobPart
       return new DigestJob(job, parts);
     case 'processes':
       return new ProcessJob(job, parts);
+    case 'system':
+      return new SystemJob(parts);
   }
 }
 

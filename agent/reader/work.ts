@@ -90,13 +90,13 @@ export class Work {
       stack.push(...pushed);
       this.job = { ...job, state: { ...rest, stack } };
     } else if (job.kind === 'processes') this.job = { ...job, state: progress as ProcessState };
-    else this.job = { ...job, state: progress as ContentState };
+    else if (job.kind !== 'system') this.job = { ...job, state: progress as ContentState };
   }
 }
 
 function everything(job: Job, mounts: MountTable): Avoided {
-  const items =
-    job.kind === 'content' || job.kind === 'digests' ? job.request.files.map((_, item) => item) : [];
+  // The one item of a job that has no list of them is itself.
+  const items = 'request' in job && 'files' in job.request ? job.request.files.map((_, item) => item) : [0];
   return { mounts: [...mounts].map(({ path }) => encodeBytes(path)), paths: [], items };
 }
 
