@@ -3,6 +3,7 @@ import { closeSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { GuestPath, INSTRUCTION_NAMES, type InstructionName } from '../protocol/index.ts';
 import { Actor } from './act/actor.ts';
+import { Hands } from './act/hands.ts';
 import { Journal } from './act/journal.ts';
 import { Protection } from './act/protection.ts';
 import { Allegiance } from './allegiance.ts';
@@ -14,7 +15,8 @@ import { pidfdOpen } from './linux/calls.ts';
 import { errnoOf } from './linux/error.ts';
 import { Root } from './linux/root.ts';
 import { smbiosUuid as firmwareUuid } from './machine.ts';
-import type { PaceClock } from './session/pace.ts';
+import { Readers } from './reader/readers.ts';
+import { type PaceClock, systemClock } from './session/pace.ts';
 import { openStateDirectory } from './state.ts';
 
 export interface Agent {
@@ -30,8 +32,10 @@ export interface Agent {
   readonly able: ReadonlySet<InstructionName>;
   readonly allegiance: Allegiance;
   readonly actor: Actor;
+  readonly readers: Readers;
+  readonly hands: Hands;
   readonly protection: Protection;
-  readonly paceClock?: PaceClock;
+  readonly paceClock: PaceClock;
   /** One line for the operator; escaped where it is shown. */
   log(line: string): void;
 }
@@ -45,6 +49,10 @@ export interface AgentOptions {
   readonly ownFiles: readonly string[];
   /** By which work is paced, where it is not this machine's. */
   readonly paceClock?: PaceClock;
+  /** A call that takes longer is held to hang (`HUNG_AFTER_MS`). */
+  readonly hungAfterMs?: number;
+  /** Readers that may be left behind (`MOST_STRANDED`). */
+  readonly mostStranded?: number;
   /** A file with an enrolment token, before any other place of one. */
   readonly tokenFile?: string | undefined;
   /** In place of what the firmware says. */
@@ -54,22 +62,31 @@ export interface AgentOptions {
 
 /** Makes ready for sessions, and brings what an earlier run left unfinished to an end. Throws StartError. */
 export async function startAgent(options: AgentOptions): Promise<Agent> {
-  const { root: path, state, denied, ownFiles, paceClock, log, smbiosUuid = firmwareUuid() } = options;
+  const { root: path, state, denied, ownFiles, hungAfterMs, log, smbiosUuid = firmwareUuid() } = options;
   openStateDirectory(state);
   clearStaged(state);
   const root = openRoot(path);
   const journal = new Journal(state);
   const directories = [state, stagedDirectory(state), join(state, 'commands')];
-  const protection = new Protection({ directories, files: ownFiles });
-  const actor = new Actor({ root, protection, journal, denied, log });
+  const possessions = { directories, files: ownFiles };
+  const protection = new Protection(possessions);
+  const hands = new Hands({ root: root.path, possessions, hungAfterMs });
+  const actor = new Actor({ hands, journal, denied, log });
   await actor.reconcile();
   const identity = await settleIdentity({ state, journal, smbiosUuid }, log);
   const allegiance = new Allegiance(state);
   const tokens = findTokens(options);
+  const readers = new Readers({
+    root,
+    own: protection.ownDirectories,
+    hungAfterMs,
+    mostStranded: options.mostStranded,
+    log,
+  });
+  const { paceClock = systemClock(() => readers.cpuTime) } = options;
   return {
     ...{ identity, smbiosUuid, tokens, root, state, denied, able: abilities() },
-    ...{ allegiance, actor, protection, log },
-    ...(paceClock && { paceClock }),
+    ...{ allegiance, actor, readers, hands, protection, paceClock, log },
   };
 }
 

@@ -4,8 +4,9 @@ import { arch, release } from 'node:os';
 import { budgetNames, type Features, GuestPath, LIMITS, toPairs } from '../protocol/index.ts';
 import type { Agent } from './agent.ts';
 import { errnoOf } from './linux/error.ts';
-import { fileSystems } from './linux/mounts.ts';
+import { fileSystems, MountTable } from './linux/mounts.ts';
 import type { Root } from './linux/root.ts';
+import type { Readers } from './reader/readers.ts';
 
 const LONGEST_LABEL = 256;
 /** The program that tells which package manager there is. */
@@ -18,20 +19,35 @@ const PACKAGE_MANAGERS = {
   pacman: 'usr/bin/pacman',
 } as const;
 
-export function queryFeatures({ root, able, denied }: Agent): Features {
+/** What files of the guest tell of it. */
+export interface SystemFacts {
+  readonly os: { readonly id: string; readonly version: string; readonly name: string };
+  readonly init: string;
+  readonly packageManager?: string;
+}
+
+/** Where nothing can be told, because the files do not answer. */
+export const UNKNOWN_SYSTEM: SystemFacts = { os: { id: 'linux', version: '', name: 'Linux' }, init: 'none' };
+
+/** Makes calls that can wait: for the reader. */
+export function systemFacts(root: Root): SystemFacts {
   const packageManager = Object.entries(PACKAGE_MANAGERS).find(([, program]) => isThere(root, program))?.[0];
+  return { os: osRelease(root), init: init(root), ...(packageManager && { packageManager }) };
+}
+
+export async function queryFeatures({ root, able, denied, readers }: Agent): Promise<Features> {
+  const { os, ...system } = await askForSystem(readers);
   const uid = process.geteuid?.() ?? 0;
   return {
     versions: ['1.0'],
     profiles: ['er'],
     pairs: toPairs([...able].filter((name) => !denied.has(name))),
     'x-lazaret': {
-      os: { ...osRelease(root), kernel: release(), arch: arch() },
-      init: init(root),
+      os: { ...os, kernel: release(), arch: arch() },
+      ...system,
       clock: Date.now(),
-      ...(packageManager && { packageManager }),
       privileges: { uid, root: uid === 0 },
-      fileSystems: fileSystems(root),
+      ...fileSystems(MountTable.read(root)),
       denied: [...denied],
       limits: { stagedBytes: LIMITS.stagedBytes, contentFiles: LIMITS.contentFiles },
       budgets: budgetNames,
@@ -39,8 +55,18 @@ export function queryFeatures({ root, able, denied }: Agent): Features {
   };
 }
 
+async function askForSystem(readers: Readers): Promise<SystemFacts> {
+  const work = readers.work({ kind: 'system' });
+  try {
+    const { payload } = await work.next();
+    return JSON.parse(payload.toString()) as SystemFacts;
+  } finally {
+    work.end();
+  }
+}
+
 /** os-release(5); the first place is a link to the second in most systems. */
-function osRelease(root: Root): { id: string; version: string; name: string } {
+function osRelease(root: Root): SystemFacts['os'] {
   const text = ['etc/os-release', 'usr/lib/os-release'].map((file) => readText(root, file)).find(Boolean);
   const { ID, VERSION_ID, PRETTY_NAME } = parseAssignments(text ?? '');
   return { id: label(ID ?? 'linux'), version: label(VERSION_ID ?? ''), name: label(PRETTY_NAME ?? 'Linux') };

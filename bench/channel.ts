@@ -13,7 +13,7 @@ import { Spool } from '../core/scan/spool.ts';
 import type { VmRecord } from '../core/store/records.ts';
 import { type Budget, GuestPath } from '../protocol/index.ts';
 import { type BenchGuest, startGuest } from './guest.ts';
-import { cpuSeconds, cpuSecondsOfTree, residentMegabytes } from './processes.ts';
+import { cpuSecondsOfTree, residentMegabytes } from './processes.ts';
 import { heading, line, row } from './table.ts';
 
 /** What a stage took. CPU in seconds: of the agent, and of this process with all its children. */
@@ -73,18 +73,21 @@ export async function measure(
   guest: BenchGuest,
   work: () => Promise<{ files: number; bytes: number }>,
 ): Promise<Measured> {
-  const [guestBefore, hostBefore, begun] = [cpuSeconds(guest.pid), hostSeconds(guest), performance.now()];
+  const [guestBefore, hostBefore, begun] = [guestSeconds(guest), hostSeconds(guest), performance.now()];
   const done = await work();
   return {
     ...done,
     seconds: (performance.now() - begun) / 1000,
-    guestCpu: cpuSeconds(guest.pid) - guestBefore,
+    guestCpu: guestSeconds(guest) - guestBefore,
     hostCpu: hostSeconds(guest) - hostBefore,
   };
 }
 
+/** With the processes that the agent has work for it. */
+const guestSeconds = (guest: BenchGuest): number => cpuSecondsOfTree(guest.pid);
+
 /** The agent is a child of this process, and no part of the host. */
-const hostSeconds = (guest: BenchGuest): number => cpuSecondsOfTree(process.pid) - cpuSeconds(guest.pid);
+const hostSeconds = (guest: BenchGuest): number => cpuSecondsOfTree(process.pid) - guestSeconds(guest);
 
 const WHOLE_GUEST = {
   roots: [GuestPath.of('/')],

@@ -19,6 +19,13 @@ export const LIMITS = {
   inventoryLineDigests: 1024,
   /** A page of the inventory, but for its last lines. Far less than a stream's window: no page ever waits for its reader. */
   inventoryPageBytes: 2 * MiB,
+  /**
+   * Mounted file systems of which a guest tells, the first of its table. A node of containers has some 700 overlays.
+   * What is mounted beyond is scanned or left out by its type as all are; that there is more is told by a number.
+   */
+  fileSystems: 4096,
+  /** Types of file systems that one listing can name. */
+  fileSystemTypes: 256,
   /** Walks that may be under way in one session. */
   walks: 4,
   /** Files in one content request. */

@@ -143,7 +143,9 @@ export const Features = z.object({
     packageManager: label.optional(),
     privileges: z.object({ uid: uint32, root: z.boolean() }),
     /** Mounted file systems that can hold files of the guest: mount point and type. */
-    fileSystems: z.array(z.object({ path: wireBytes, type: label })).max(256),
+    fileSystems: z.array(z.object({ path: wireBytes, type: label })).max(LIMITS.fileSystems),
+    /** There are more than could be told: those come after all that are named. */
+    moreFileSystems: uint32.optional(),
     /** Instructions that the guest's administrator denies, which are therefore not among the pairs. */
     denied: z.array(label).max(64),
     limits: z.object({ stagedBytes: size, contentFiles: uint32 }),
@@ -161,6 +163,11 @@ export const InventoryRequest = z.object({
   excludes: z.array(wireBytes).max(256),
   /** Do not cross into other file systems than those of the roots. */
   oneFileSystem: z.boolean(),
+  /**
+   * Types of file systems that are listed, as /proc/self/mountinfo names them; `fuse` stands for `fuse.sshfs` too. What
+   * is mounted below a root and is of another type is left out, and told by a line. Without it all are listed.
+   */
+  fileSystems: z.array(label).max(LIMITS.fileSystemTypes).optional(),
   maxEntries: size,
   maxDepth: uint32,
   maxSeconds: uint32,
@@ -200,7 +207,8 @@ export type LinkEntry = z.output<typeof LinkEntry>;
 export const DirectoryAccess = z.tuple([uint32, uint32, uint32]);
 export type DirectoryAccess = z.output<typeof DirectoryAccess>;
 
-export const inventoryFaults = ['unreadable', 'vanished', 'bad-name'] as const;
+/** `unresponsive`: a call did not come back, there or earlier on the same mount. */
+export const inventoryFaults = ['unreadable', 'vanished', 'bad-name', 'unresponsive'] as const;
 export const inventoryLimits = ['entries', 'depth', 'time'] as const;
 
 export const InventoryLine = z.discriminatedUnion('type', [
@@ -218,6 +226,8 @@ export const InventoryLine = z.discriminatedUnion('type', [
   z.object({ type: z.literal('root'), path: wireBytes, target: wireBytes }),
   /** A directory or entry that could not be listed. */
   z.object({ type: z.literal('fault'), path: wireBytes, fault: z.enum(inventoryFaults), detail: label }),
+  /** What is mounted here is of a type that was not asked for. */
+  z.object({ type: z.literal('left-out'), path: wireBytes, fileSystem: label }),
   /** Lines of directories that are among the known ones, by their digests alone. */
   z.object({
     type: z.literal('known'),
@@ -279,6 +289,8 @@ export const contentFaults = [
   'grew',
   'shrank',
   'io-error',
+  /** A call did not come back, for this file or for others of the same mount. */
+  'unresponsive',
 ] as const;
 export type ContentFault = (typeof contentFaults)[number];
 export const ContentFailure = z.object({ reason: z.enum(contentFaults), detail: label.optional() });

@@ -50,7 +50,7 @@ function build() {
   mkdirSync(dirname(executable), { recursive: true });
   makeExecutable(bun);
   const options = ['--compile', '--minify', '--outfile', unfinished];
-  const entry = join(project, 'agent', 'main.ts');
+  const entry = join(project, 'agent', 'executable.ts');
   const { status, error } = spawnSync(bun, ['build', entry, ...options], { cwd: project, stdio: 'inherit' });
   if (error) throw error;
   if (status !== 0) throw new Error(`bun build ended with ${status}`);

@@ -94,6 +94,7 @@ export const report = (): ScanReport => ({
   },
   findings: [finding(), processFinding()],
   unscanned: [{ path: '/big.iso', reason: 'too-large', detail: '9 GiB' }],
+  leftOut: [{ path: '/mnt/nas', type: 'nfs4' }],
   problems: [{ detector: 'yara', file: 'bad.yar', line: 12, message: 'syntax error' }],
   plan: {
     steps: [
@@ -128,6 +129,7 @@ export const cleanReport = (): ScanReport => ({
   },
   findings: [],
   unscanned: [],
+  leftOut: [],
   problems: [],
   plan: { steps: [], withheld: [] },
 });

@@ -2,33 +2,15 @@
  * Carries out acting commands: one at a time, each at most once, with its intent on disk before and its outcome
  * on disk after. A command that has begun is finished even when the session that gave it is gone.
  */
-import { closeSync } from 'node:fs';
-import {
-  encodeBytes,
-  GuestPath,
-  type Instruction,
-  type InstructionName,
-  type Outcome,
-  ProtocolError,
-  type SealedInstruction,
-} from '../../protocol/index.ts';
+import type { Instruction, InstructionName, Outcome, SealedInstruction } from '../../protocol/index.ts';
 import { messageOf, OutcomeError } from '../error.ts';
-import { errnoOf } from '../linux/error.ts';
-import type { Root } from '../linux/root.ts';
 import type { Accepted } from '../session/session.ts';
-import { containFile, deleteFile, undoEviction } from './evict.ts';
-import type { Intent, Journal, Unfinished } from './journal.ts';
-import { Debts } from './lifted-flags.ts';
-import { obstacleOf } from './obstacle.ts';
-import type { Protection } from './protection.ts';
-import { restoreFile } from './restore.ts';
-import { stopProcess } from './stop.ts';
+import { detailOf, outcomeOf } from './carry-out.ts';
+import { HandLost, type Hands } from './hands.ts';
+import type { Intent, Journal } from './journal.ts';
 import { tellable } from './tellable.ts';
-import { undoUpdate, updateFile } from './update.ts';
-import type { Effect, Work } from './work.ts';
-import { newWorkplaceName, Workplace } from './workplace.ts';
-
-const LONGEST_DETAIL = 1024;
+import { newWorkplaceName } from './workplace.ts';
+import { Workplaces } from './workplaces.ts';
 
 /** Staged content of the session that gives a command. */
 export interface StagedContent {
@@ -37,16 +19,14 @@ export interface StagedContent {
 }
 
 export interface ActorOptions {
-  readonly root: Root;
-  readonly protection: Protection;
+  readonly hands: Pick<Hands, 'order'>;
   readonly journal: Journal;
   readonly denied: ReadonlySet<InstructionName>;
   log(line: string): void;
 }
 
 export class Actor {
-  /** Directories in which a command is at work, as `dev:ino`. */
-  readonly workplaces = new Set<string>();
+  readonly workplaces = new Workplaces();
   private readonly options: ActorOptions;
   private readonly running = new Map<string, Promise<Outcome>>();
   private last: Promise<unknown> = Promise.resolve();
@@ -68,12 +48,14 @@ export class Actor {
   /** Brings what the last run of the agent left unfinished to an end. To be called before any session. */
   async reconcile(): Promise<void> {
     const { journal, log } = this.options;
-    for (const unfinished of journal.unfinished()) {
-      const { intent, outcome } = unfinished;
+    for (const { intent, outcome } of journal.unfinished()) {
       log(`command ${intent.id} (${intent.name}) was not finished: tidying up`);
-      const detail = await this.tidy(unfinished);
-      if (!outcome) journal.settle(intent.id, { code: 'interrupted', ...(detail && { detail }) });
-      journal.finish(intent.id);
+      const isDone = outcome?.code === 'done';
+      const left = await this.tidy(intent, isDone);
+      if (!outcome)
+        journal.settle(intent.id, { code: 'interrupted', ...(left && { detail: detailOf(left) }) });
+      if (left instanceof HandLost) this.tidyLater(intent, isDone, left);
+      else journal.finish(intent.id);
     }
   }
 
@@ -82,18 +64,43 @@ export class Actor {
     const { id, instruction } = sealed;
     const intent = intentOf(id, instruction);
     journal.begin(intent);
-    const { outcome: reached, finish } = await this.effect(sealed, accepted, staged, intent).catch(failure);
+    if (intent.workplace) this.workplaces.begin(intent.workplace);
+    let lost: HandLost | undefined;
+    const reached = await this.effect(sealed, accepted, staged, intent).catch((error) => {
+      if (error instanceof HandLost) lost = error;
+      return outcomeOf(error);
+    });
     const outcome = tellable(instruction.name, reached);
     journal.settle(id, outcome);
     log(`${instruction.name} ${id}: ${outcome.code}`);
     try {
-      finish?.();
-      journal.finish(id);
+      if (lost) throw lost;
+      await this.options.hands.order({ finish: true });
+      this.finished(intent);
     } catch (error) {
-      // The outcome stands; what is left to tidy up is tried again at the next start.
+      // The outcome stands; what is left to tidy up is tried again, at the next start at the latest.
       log(`${instruction.name} ${id}: tidying up: ${messageOf(error)}`);
+      if (error instanceof HandLost) this.tidyLater(intent, outcome.code === 'done', error);
     }
     return outcome;
+  }
+
+  private finished(intent: Intent): void {
+    this.options.journal.finish(intent.id);
+    if (intent.workplace) this.workplaces.end(intent.workplace);
+  }
+
+  /** Once the hand can do nothing any more, in its turn among the commands. */
+  private tidyLater(intent: Intent, isDone: boolean, { gone }: HandLost): void {
+    const tidy = async (): Promise<void> => {
+      const left = await this.tidy(intent, isDone);
+      // One that has ended at this very work would end again: the next start of the agent tries it once more.
+      if (!(left instanceof HandLost)) this.finished(intent);
+      else if (left.isHung) this.tidyLater(intent, isDone, left);
+    };
+    void gone.then(() => {
+      this.last = this.last.then(tidy).catch((error) => this.options.log(messageOf(error)));
+    });
   }
 
   private async effect(
@@ -101,20 +108,18 @@ export class Actor {
     accepted: Accepted,
     staged: StagedContent,
     intent: Intent,
-  ): Promise<Effect> {
+  ): Promise<Outcome> {
     this.check(sealed, accepted);
-    const { root, protection } = this.options;
-    const work: Work = {
-      root,
-      protection,
+    const content = intent.content ? staged.find(intent.content) : undefined;
+    const reply = await this.options.hands.order({
+      act: sealed.instruction,
       workplace: intent.workplace ?? '',
-      workplaces: this.workplaces,
-      staged: (hash) => staged.find(hash),
-      owe: (owed) => this.options.journal.owe(intent.id, owed),
-    };
-    const effect = await run(sealed.instruction, work);
-    if (intent.content) staged.drop(intent.content);
-    return effect;
+      staged: content ?? null,
+      ledger: this.options.journal.ledgerOf(intent.id),
+    });
+    if (!('outcome' in reply)) throw new Error('the hand answers what it was not asked');
+    if (intent.content && reply.outcome.code === 'done') staged.drop(intent.content);
+    return reply.outcome;
   }
 
   private check({ epoch, expires, instruction: { name } }: SealedInstruction, accepted: Accepted): void {
@@ -126,70 +131,18 @@ export class Actor {
     if (accepted.clock.now() > expires) throw new OutcomeError('expired', 'it came after its expiry');
   }
 
-  /** Says what it could not do; undefined when all is as it was. */
-  private async tidy({ intent, outcome, owed }: Unfinished): Promise<string | undefined> {
+  /** Why it could not be done, or what could not be given back; undefined when all is as it was. */
+  private async tidy(intent: Intent, isDone: boolean): Promise<Error | undefined> {
     if (intent.path === undefined || intent.workplace === undefined) return undefined;
     try {
-      const path = GuestPath.of(intent.path);
-      const parent = this.options.root.openParent(path);
-      try {
-        using debts = new Debts(owed, { parent, name: path.name, workplace: intent.workplace });
-        let lost: string[] = [];
-        try {
-          await tidyWorkplace(intent, outcome, parent, path.name);
-        } finally {
-          lost = debts.settle();
-        }
-        // What was removed for good needs nothing back.
-        return outcome || lost.length === 0 ? undefined : lost.join('; ');
-      } finally {
-        closeSync(parent);
-      }
+      const owed = this.options.journal.owedBy(intent.id);
+      const reply = await this.options.hands.order({ tidy: { intent, isDone, owed } });
+      return 'lost' in reply ? new OutcomeError('failed', reply.lost) : undefined;
     } catch (error) {
-      // The directory itself is gone, with all that was in it.
-      if (errnoOf(error) === 'ENOENT') return undefined;
       this.options.log(`command ${intent.id}: ${messageOf(error)}`);
-      return messageOf(error).slice(0, LONGEST_DETAIL);
+      return error as Error;
     }
   }
-}
-
-async function tidyWorkplace(
-  intent: Intent,
-  outcome: Outcome | undefined,
-  parent: number,
-  name: Buffer,
-): Promise<void> {
-  try {
-    const workplace = Workplace.open(parent, name, intent.workplace ?? '');
-    if (outcome) workplace.discardFile();
-    else await undo(intent, workplace);
-    workplace.remove();
-  } catch (error) {
-    // No workplace: it was not made yet, or had been removed already.
-    if (errnoOf(error) !== 'ENOENT') throw error;
-  }
-}
-
-function run(instruction: Instruction, work: Work): Promise<Effect> {
-  switch (instruction.name) {
-    case 'stop:process':
-      return stopProcess(instruction.target, work);
-    case 'contain:file':
-      return containFile(instruction.target, work);
-    case 'delete:file':
-      return deleteFile(instruction.target, work);
-    case 'restore:file':
-      return restoreFile(instruction.target, work);
-    case 'update:file':
-      return updateFile(instruction.target, work);
-  }
-}
-
-async function undo({ name, content }: Intent, workplace: Workplace): Promise<void> {
-  if (name === 'restore:file') workplace.discardFile();
-  else if (name === 'update:file') await undoUpdate(workplace, content ?? null);
-  else undoEviction(workplace);
 }
 
 function intentOf(id: string, { name, target }: Instruction): Intent {
@@ -202,17 +155,4 @@ function intentOf(id: string, { name, target }: Instruction): Intent {
     workplace: newWorkplaceName(),
     ...(content !== undefined && { content }),
   };
-}
-
-function failure(error: unknown): Effect {
-  const obstacle = obstacleOf(error);
-  const told = { detail: messageOf(error).slice(0, LONGEST_DETAIL), ...(obstacle && { obstacle }) };
-  if (error instanceof OutcomeError) {
-    const { code, putBackAs } = error;
-    return { outcome: { code, ...told, ...(putBackAs && { putBackAs: encodeBytes(putBackAs) }) } };
-  }
-  if (error instanceof ProtocolError) return { outcome: { code: 'malformed', ...told } };
-  const errno = errnoOf(error);
-  const isGone = errno === 'ENOENT' || errno === 'ENOTDIR' || errno === 'ESRCH';
-  return { outcome: { code: isGone ? 'vanished' : 'failed', ...told } };
 }

@@ -52,6 +52,20 @@ const Owing = z.strictObject({ owed: OwedFlags });
 /** What is told of a command whose outcome stands here and cannot be read: it was carried out, and not again. */
 const UNREADABLE: Outcome = { code: 'interrupted', detail: 'what it came to cannot be read any more' };
 
+/** Attributes are about to be lifted. Durable when it returns. `ledger`: see `Journal.ledgerOf`. */
+export const owe = (ledger: string, owed: OwedFlags): void => append(ledger, { owed });
+
+function append(file: string, line: unknown): void {
+  const descriptor = openSync(file, 'a', 0o600);
+  try {
+    // What was being written when an agent died must not swallow this line.
+    appendFileSync(descriptor, `\n${JSON.stringify(line)}\n`);
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
 const NAME = /^(\d{12})-([0-9a-f-]{36})\.(begun|done)$/;
 
 export class Journal {
@@ -99,9 +113,14 @@ export class Journal {
     this.dropOldest();
   }
 
-  /** Attributes are about to be lifted. */
-  owe(id: string, owed: OwedFlags): void {
-    this.append(`${this.nameOf(id)}.begun`, { owed });
+  /** Where a hand that carries out this command writes down what it owes (`owe`). */
+  ledgerOf(id: string): string {
+    return join(this.directory, `${this.nameOf(id)}.begun`);
+  }
+
+  /** Attributes that were lifted for a command that is not finished. */
+  owedBy(id: string): readonly OwedFlags[] {
+    return this.read(id)?.owed ?? [];
   }
 
   /** From here on this is the outcome, whatever happens. */
@@ -136,14 +155,7 @@ export class Journal {
   }
 
   private append(file: string, line: unknown): void {
-    const descriptor = openSync(join(this.directory, file), 'a', 0o600);
-    try {
-      // What was being written when an agent died must not swallow this line.
-      appendFileSync(descriptor, `\n${JSON.stringify(line)}\n`);
-      fsyncSync(descriptor);
-    } finally {
-      closeSync(descriptor);
-    }
+    append(join(this.directory, file), line);
   }
 
   private read(id: string): Unfinished | undefined {

@@ -18,7 +18,7 @@ import { need } from '../../test/need.ts';
 import { clearFlags, readFlags, setFlags } from '../linux/flags.ts';
 import { FileStatus } from '../linux/status.ts';
 import { fileTarget, sha256, TempDirectory, TestAgent } from '../testing/tree.ts';
-import { Journal } from './journal.ts';
+import { Journal, owe } from './journal.ts';
 import { Workplace } from './workplace.ts';
 
 const MALWARE = 'malware';
@@ -179,7 +179,7 @@ class Scene {
     this.journal.begin({ id: this.id, name: 'delete:file', path: '/bad', workplace: this.workplace });
     for (const [of, path] of [['parent', this.root] as const, ['file', this.bad] as const]) {
       const { identity } = onPath(path, FileStatus.ofDescriptor);
-      this.journal.owe(this.id, { of, identity, flags: ['immutable'] });
+      owe(this.journal.ledgerOf(this.id), { of, identity, flags: ['immutable'] });
     }
   }
 
@@ -252,7 +252,7 @@ describe('a journal with what is owed', () => {
     const intent = { id: randomUUID(), name: 'delete:file' } as const;
     const owed = { of: 'file', identity: '1:2', flags: ['immutable'] } as const;
     journal.begin(intent);
-    journal.owe(intent.id, { ...owed, flags: [...owed.flags] });
+    owe(journal.ledgerOf(intent.id), { ...owed, flags: [...owed.flags] });
     const [file = ''] = readdirSync(join(state.path, 'commands'));
     const path = join(state.path, 'commands', file);
     const text = readFileSync(path, 'utf8');

@@ -29,9 +29,9 @@ export class Protection {
     );
   }
 
-  /** Whether a directory (`dev:ino`) is the agent's own. */
-  owns(directory: string): boolean {
-    return this.directories.has(directory);
+  /** Directories of the agent's own (`dev:ino`), in which nothing is listed. */
+  get ownDirectories(): readonly string[] {
+    return [...this.directories];
   }
 
   /** Throws OutcomeError `protected` when `name` in an open directory is ours. */

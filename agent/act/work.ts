@@ -13,8 +13,6 @@ export interface Work {
   readonly protection: Protection;
   /** Name for the workplace of this command, written down beforehand. */
   readonly workplace: string;
-  /** Workplaces there are at this moment, as `dev:ino`: an inventory leaves them out. */
-  readonly workplaces: Set<string>;
   /** Where staged content lies; undefined when it was not staged. */
   staged(hash: string): string | undefined;
   /** Writes down that attributes are cleared which are to be put back. */
@@ -45,7 +43,6 @@ export async function inWorkplace(
   let workplace: Workplace | undefined;
   let lifted: readonly FileFlag[] = [];
   const leave = (): void => {
-    if (workplace) work.workplaces.delete(workplace.identity);
     try {
       workplace?.remove();
     } finally {
@@ -57,7 +54,6 @@ export async function inWorkplace(
     work.protection.checkName(parent, target.name);
     if (liftsFlags) lifted = liftFlags('parent', parent, work.owe);
     workplace = Workplace.make(parent, target.name, work.workplace);
-    work.workplaces.add(workplace.identity);
     const { outcome, finish } = await act(workplace);
     return {
       outcome,

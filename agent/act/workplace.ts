@@ -19,13 +19,14 @@ import { errnoOf } from '../linux/error.ts';
 import { type OpenedFile, openRegular } from '../linux/root.ts';
 import { FileStatus } from '../linux/status.ts';
 import { removeAttribute } from '../linux/xattr.ts';
+import { WORKPLACE_PREFIX } from './workplaces.ts';
 
 const ONLY_US = 0o700;
 const LONGEST_NAME = 255;
 /** The one file in a workplace. */
 const FILE = Buffer.from('file');
 
-export const newWorkplaceName = (): string => `.lazaret-${randomBytes(8).toString('hex')}`;
+export const newWorkplaceName = (): string => `${WORKPLACE_PREFIX}${randomBytes(8).toString('hex')}`;
 
 export class Workplace {
   /** The directory that the file stands in, and its name there. */

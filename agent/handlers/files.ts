@@ -1,30 +1,28 @@
 /**
  * The file inventory: regular files below some roots, as NDJSON (`InventoryLine`), page by page. A walk waits
  * between two pages until the host asks for the next one, so that neither side holds more than a page.
- *
- * Directories wait on a stack as paths and are opened one at a time, so that neither depth nor breadth of a
- * tree costs descriptors or stack. Links are never followed; what cannot be listed becomes a fault.
+ * Links are never followed; what cannot be listed becomes a fault.
  */
 import { randomUUID } from 'node:crypto';
 import {
   encodeLine,
+  GuestPath,
   InventoryRequest,
   LIMITS,
   LINE_DIGEST_BYTES,
+  ProtocolError,
   parseMessage,
 } from '../../protocol/index.ts';
 import type { Agent } from '../agent.ts';
 import { RefusedError } from '../error.ts';
+import type { Answered } from '../reader/reader.ts';
+import type { Work } from '../reader/work.ts';
 import type { Exchange } from '../session/exchange.ts';
 import type { Pace } from '../session/pace.ts';
-import { Turns } from '../session/turns.ts';
-import { KnownLines, LineFilter } from './known-lines.ts';
-import { Walk } from './walk.ts';
+import { handled, Outflow, orAborted } from './outflow.ts';
+import { WALK_BEGIN } from './walk-state.ts';
 
-/** Lines are sent in groups of about this many characters, or what there is after so long: the host awaits a sign of life. */
-const GROUP_CHARACTERS = 64 * 1024;
-const GROUP_MS = 1000;
-/** A page in which nothing was found for so long ends, as a sign of life. */
+/** A page of which nothing came for so long ends, as a sign of life. */
 const EMPTY_PAGE_MS = 5000;
 const LONGEST_BODY = LIMITS.messageBytes + 1 + LIMITS.knownLines * LINE_DIGEST_BYTES;
 const NEWLINE = 0x0a;
@@ -50,9 +48,12 @@ export class Walks {
     const body = await exchange.body(LONGEST_BODY);
     const newline = body.indexOf(NEWLINE);
     const request = parseMessage(InventoryRequest, newline < 0 ? body : body.subarray(0, newline));
-    const known = new KnownLines(newline < 0 ? Buffer.alloc(0) : body.subarray(newline + 1));
-    const walk = new Walk(request, this.agent.root, (identity) => isOwn(identity, this.agent));
-    await this.send(exchange, new PagedWalk(walk, new LineFilter(known)));
+    for (const path of [...request.roots, ...request.excludes]) GuestPath.of(path);
+    const known = newline < 0 ? Buffer.alloc(0) : body.subarray(newline + 1);
+    if (known.length % LINE_DIGEST_BYTES !== 0) {
+      throw new ProtocolError('malformed-message', 'the known lines end within a digest');
+    }
+    await this.send(exchange, new PagedWalk(request, known, this.agent));
   }
 
   async next(exchange: Exchange, id: string): Promise<void> {
@@ -80,6 +81,7 @@ export class Walks {
     let goesOn = false;
     try {
       goesOn = await walk.sendPage(exchange, this.pace);
+      exchange.end();
     } finally {
       this.underWay -= 1;
       if (goesOn && !this.ended) this.waiting.set(walk.id, walk);
@@ -91,53 +93,72 @@ export class Walks {
 /** A walk that is sent in pages. */
 class PagedWalk {
   readonly id = randomUUID();
-  private readonly walk: Walk;
-  private readonly lines: Generator<string>;
-  private readonly filter: LineFilter;
+  private readonly agent: Agent;
+  private readonly work: Work;
+  private leftMs: number;
+  /** What is worked at, also between two pages. */
+  private ahead: { readonly answer: Promise<Answered>; readonly since: number } | undefined;
 
-  constructor(walk: Walk, filter: LineFilter) {
-    this.walk = walk;
-    this.lines = walk.lines();
-    this.filter = filter;
+  constructor(request: InventoryRequest, known: Buffer, agent: Agent) {
+    this.agent = agent;
+    this.leftMs = request.maxSeconds * 1000;
+    const state = { ...WALK_BEGIN, stack: [] };
+    this.work = agent.readers.work({ kind: 'walk', request, known: known.toString('base64'), state });
   }
 
-  /** False when the walk has come to its end. Rejects when nobody reads any more. */
+  /** False when the walk has come to its end. Rejects when nobody reads any more. Its time runs during a page. */
   async sendPage(exchange: Exchange, pace: Pace): Promise<boolean> {
-    this.walk.resume();
     exchange.begin('application/x-ndjson');
-    const turns = new Turns();
-    let [group, sent, begun] = ['', 0, performance.now()];
-    // Not `for … of`, which would end the walk with the page.
-    for (let next = this.lines.next(); !next.done; next = this.lines.next()) {
-      group += this.filter.pass(next.value);
-      const waited = performance.now() - begun;
-      if (group.length >= GROUP_CHARACTERS || (group !== '' && waited > GROUP_MS)) {
-        await exchange.write(group);
-        [group, sent, begun] = ['', sent + group.length, performance.now()];
-      }
-      if (sent >= LIMITS.inventoryPageBytes || (sent === 0 && waited > EMPTY_PAGE_MS)) {
-        this.walk.pause();
-        exchange.end(Buffer.concat([Buffer.from(group + this.filter.rest()), this.more()]));
+    const outflow = new Outflow(exchange);
+    const deadline = performance.now() + this.leftMs;
+    try {
+      for (let sent = 0, toldAt = performance.now(); ; ) {
+        const answered = await this.answered(exchange, toldAt + EMPTY_PAGE_MS, deadline);
+        if (answered) {
+          if (answered.payload.length > 0) toldAt = performance.now();
+          sent += answered.payload.length;
+          const pause = pace.next(exchange.signal, answered.read);
+          if (!answered.isDone && !pause) this.workAhead(deadline);
+          await outflow.send(answered);
+          if (pause) await pause;
+          if (answered.isDone) return false;
+        }
+        const isEmpty = performance.now() - toldAt > EMPTY_PAGE_MS;
+        if (sent < LIMITS.inventoryPageBytes && answered && !isEmpty) continue;
+        await outflow.send({ payload: this.more(), release: () => undefined });
         return true;
       }
-      await turns.next(exchange.signal);
-      const pause = pace.next(exchange.signal);
-      if (pause) await pause;
+    } finally {
+      this.leftMs = deadline - performance.now();
     }
-    exchange.end(Buffer.from(group));
-    return false;
   }
 
   end(): void {
-    this.lines.return(undefined);
+    this.work.end();
+  }
+
+  /** Undefined when nothing came until then. */
+  private async answered(exchange: Exchange, until: number, deadline: number): Promise<Answered | undefined> {
+    const { answer, since } = this.ahead ?? this.workAhead(deadline);
+    const { promise, resolve } = Promise.withResolvers<undefined>();
+    const timer = setTimeout(() => resolve(undefined), Math.max(0, until - performance.now()));
+    try {
+      const answered = await orAborted(Promise.race([answer, promise]), exchange.signal);
+      if (!answered) return undefined;
+      this.ahead = undefined;
+      return { ...answered, payload: this.agent.actor.workplaces.leaveOut(answered.payload, since) };
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  private workAhead(deadline: number): NonNullable<typeof this.ahead> {
+    const since = performance.now();
+    this.ahead = { answer: handled(this.work.next(deadline - since)), since };
+    return this.ahead;
   }
 
   private more(): Buffer {
     return encodeLine({ type: 'more', walk: this.id });
   }
-}
-
-/** The agent's state, and where it works at this moment, are nothing of the guest's. */
-function isOwn(identity: string, { protection, actor }: Agent): boolean {
-  return protection.owns(identity) || actor.workplaces.has(identity);
 }

@@ -10,45 +10,41 @@ import {
 } from '../../protocol/index.ts';
 import { messageOf } from '../error.ts';
 import { errnoOf } from '../linux/error.ts';
-import type { OpenedFile, Root } from '../linux/root.ts';
+import type { OpenedFile } from '../linux/root.ts';
+import type { Readers } from '../reader/readers.ts';
 import type { Exchange } from '../session/exchange.ts';
 import type { Pace } from '../session/pace.ts';
-import { Turns } from '../session/turns.ts';
-import { openWanted, UnreadableFile } from './wanted.ts';
+import { sendAll } from './outflow.ts';
+import { UnreadableFile } from './wanted.ts';
 
 type Wanted = PieceRequest['files'][number];
 
-/** A size says nothing here: no more is read than the pieces. */
-const ANY_SIZE = Number.POSITIVE_INFINITY;
 const LONGEST_DETAIL = 256;
 
 /** Throws ProtocolError for a malformed request, and for one that asks for too much. */
-export async function sendPieces(exchange: Exchange, root: Root, pace: Pace): Promise<void> {
+export async function sendPieces(exchange: Exchange, readers: Readers, pace: Pace): Promise<void> {
   const request = parseMessage(PieceRequest, await exchange.body());
   requirePiecesFit(request);
-  const paths = request.files.map(({ path }) => GuestPath.of(path));
+  for (const { path } of request.files) GuestPath.of(path);
   exchange.begin('application/x-ndjson');
-  const turns = new Turns();
-  for (const [index, { pieces }] of request.files.entries()) {
-    const read = pieceLine(index, pieces, () => openWanted(paths[index] as GuestPath, root, ANY_SIZE));
-    await exchange.write(encodeLine(read.line));
-    await turns.next(exchange.signal);
-    const pause = pace.next(exchange.signal, read.bytes);
-    if (pause) await pause;
-  }
+  await sendAll(exchange, readers.work({ kind: 'pieces', request, state: { index: 0 } }), pace);
   exchange.end(encodeLine({ type: 'end' } satisfies PieceLine));
 }
 
-/** The line of one file, which `open` opens, and how much of it was read. */
-function pieceLine(
+/** The line of one file, which `open` opens, and how much of it was read; `note` is called before each call that could wait. */
+export function pieceLine(
   index: number,
   pieces: Wanted['pieces'],
   open: () => OpenedFile,
+  note: () => void,
 ): { readonly line: PieceLine; readonly bytes: number } {
   try {
     const { descriptor } = open();
     try {
-      const read = pieces.map(([offset, bytes]) => readPiece(descriptor, offset, bytes));
+      const read = pieces.map(([offset, bytes]) => {
+        note();
+        return readPiece(descriptor, offset, bytes);
+      });
       const data = read.map((piece) => piece.toString('base64'));
       const bytes = read.reduce((sum, { length }) => sum + length, 0);
       return { line: { type: 'pieces', index, data }, bytes };

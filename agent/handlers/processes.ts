@@ -1,76 +1,46 @@
 /** The process inventory, as NDJSON (`ProcessLine`). */
-import { closeSync, openSync, readdirSync, readSync, statSync } from 'node:fs';
-import {
-  encodeBytes,
-  encodeLine,
-  LIMITS,
-  type ProcessLine,
-  ProcessRequest,
-  parseMessage,
-} from '../../protocol/index.ts';
+import { closeSync, openSync, readSync, statSync } from 'node:fs';
+import { encodeBytes, LIMITS, type ProcessLine, ProcessRequest, parseMessage } from '../../protocol/index.ts';
 import { containerOf } from '../linux/container.ts';
 import { errnoOf } from '../linux/error.ts';
-import { Placement } from '../linux/placement.ts';
+import type { Placement } from '../linux/placement.ts';
 import { type Executable, readExecutable, readStat } from '../linux/process.ts';
 import type { Root } from '../linux/root.ts';
+import type { Readers } from '../reader/readers.ts';
 import type { Exchange } from '../session/exchange.ts';
 import type { Pace } from '../session/pace.ts';
-import { Turns } from '../session/turns.ts';
+import { sendAll } from './outflow.ts';
 
 /** It has ended, runs nothing, and waits for its parent to take note. */
 const ZOMBIE = 'Z';
 
 type Process = Extract<ProcessLine, { type: 'process' }>;
 
-export async function sendProcesses(exchange: Exchange, root: Root, pace: Pace): Promise<void> {
+/** Without a request all are told in one answer, as far as the contract lets a list go; with one, a page of them. */
+export async function sendProcesses(exchange: Exchange, readers: Readers, pace: Pace): Promise<void> {
   const body = await exchange.body();
   const request = body.length > 0 ? parseMessage(ProcessRequest, body) : undefined;
+  readers.ready();
   exchange.begin('application/x-ndjson');
-  const turns = new Turns();
-  const placement = new Placement(root);
-  const sent = { processes: 0, bytes: 0, last: 0 };
-  let end: ProcessLine | undefined;
-  for (const pid of pidsAfter(request?.after ?? 0)) {
-    const process = describe(pid, root, placement);
-    if (!process) continue;
-    const line = encodeLine(process);
-    end = request ? endOfPage(sent) : cutAt(sent, line.length);
-    if (end) break;
-    sent.processes += 1;
-    sent.bytes += line.length;
-    sent.last = pid;
-    await exchange.write(line);
-    await turns.next(exchange.signal);
-    // After a line only: what is left out says nothing, and the host awaits a sign of life.
-    const pause = pace.next(exchange.signal);
-    if (pause) await pause;
-  }
-  await exchange.write(encodeLine(end ?? { type: 'end', processes: sent.processes }));
+  const state = { after: request?.after ?? 0, told: 0, bytes: 0 };
+  await sendAll(exchange, readers.work({ kind: 'processes', isPaged: request !== undefined, state }), pace);
   exchange.end();
 }
 
-const pidsAfter = (after: number): number[] =>
-  readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .map(Number)
-    .filter((pid) => pid > after)
-    .sort((one, other) => one - other);
-
-/** Where the next page goes on, once this one is full. */
-const endOfPage = ({ bytes, last }: { bytes: number; last: number }): ProcessLine | undefined =>
-  bytes >= LIMITS.processPageBytes ? { type: 'more', after: last } : undefined;
-
-/** A host that knows of no pages is sent what the contract lets a list have. */
-function cutAt(
-  { processes, bytes }: { processes: number; bytes: number },
-  more: number,
-): ProcessLine | undefined {
-  if (processes === LIMITS.processes) return { type: 'end', processes, limit: 'processes' };
-  return bytes + more > LIMITS.processListBytes ? { type: 'end', processes, limit: 'bytes' } : undefined;
+/** What is known of a process without asking for what it runs, which did not come back. */
+export function describeBriefly(pid: number): Process | undefined {
+  try {
+    const { name, parent, start } = readStat(pid);
+    const { uid } = statSync(`/proc/${pid}`);
+    return { type: 'process', pid, parent, start, uid, name: encodeBytes(name), commandLine: [] };
+  } catch (error) {
+    if (errnoOf(error) === undefined) throw error;
+    return undefined;
+  }
 }
 
 /** Undefined when the process has ended, is none of this root's, or is hidden from us. */
-function describe(pid: number, root: Root, placement: Placement): Process | undefined {
+export function describeProcess(pid: number, root: Root, placement: Placement): Process | undefined {
   try {
     const { name, parent, start, state, isKernelThread } = readStat(pid);
     if (state === ZOMBIE) return undefined;

@@ -1,9 +1,13 @@
-/** A walk over the trees below some roots, line by line as the host reads them. */
+/**
+ * A walk over the trees below some roots, line by line as the host reads them. Where it stands can be told at any
+ * moment, and another walk begun from there: one that never comes back from a call is gone on with behind it.
+ */
 import { closeSync } from 'node:fs';
 import {
   addCounts,
+  decodeBytes,
   encodeBytes,
-  GuestPath,
+  type GuestPath,
   type InventoryLine,
   type InventoryRequest,
   LIMITS,
@@ -12,100 +16,156 @@ import { messageOf } from '../error.ts';
 import { openDirectory } from '../linux/calls.ts';
 import { type DirectoryEntry, ENTRY, entryBuffer, readEntries } from '../linux/directory.ts';
 import { errnoOf } from '../linux/error.ts';
+import { AUTOMOUNT, isKernels, type MountPoint, type MountTable } from '../linux/mounts.ts';
 import type { Root } from '../linux/root.ts';
 import { FileStatus } from '../linux/status.ts';
-import { follow } from './follow.ts';
+import type { Avoided } from '../reader/messages.ts';
 import { SurveyLine } from './survey-line.ts';
+import { Unresponsive, unresponsiveDetail } from './unresponsive.ts';
+import { WalkRoots } from './walk-roots.ts';
+import { type Counts, type Pending, WALK_BEGIN, type WalkProgress, type WalkState } from './walk-state.ts';
 
 type Fault = Extract<InventoryLine, { type: 'fault' }>['fault'];
 
-/** A directory that is still to be listed: its path in the guest, and where that stands below its tree's top. */
-interface Pending {
-  readonly path: Buffer;
-  readonly depth: number;
+/** What a walk is told besides its request. */
+export interface WalkParts {
+  readonly root: Root;
+  /** Whether a directory (`dev:ino`) is the agent's own, and left out. */
+  readonly isOwn: (identity: string) => boolean;
+  readonly mounts: MountTable;
+  /** What no call comes back from. */
+  readonly avoided: Pick<Avoided, 'mounts' | 'paths'>;
+  /** Called before each call that could wait: at a directory, or an entry of the last one. */
+  note(directory: Buffer): void;
+  noteEntry(name?: Buffer): void;
 }
 
 const SLASH = Buffer.from('/');
 const HERE = Buffer.from('.');
+/** So many directories that were found in one are told of before it is at its end, lest they come all at once. */
+const MOST_HELD_BACK = 4096;
 const PLAIN_NAME = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/;
 
 export class Walk {
   private readonly request: InventoryRequest;
-  private readonly root: Root;
-  /** Whether a directory (`dev:ino`) is the agent's own, and left out. */
-  private readonly isOwn: (identity: string) => boolean;
-  private readonly roots: readonly GuestPath[];
-  private readonly excludes: ReadonlySet<string>;
-  /** The root that is being listed where it leads: what is excluded by the one name is so by the other. */
-  private alias: { readonly root: string; readonly target: string } | undefined;
-  /** Where roots lead that are links. */
-  private readonly targets = new Set<string>();
-  /** When its time is over, and how much of it is left while it rests. */
+  private readonly parts: WalkParts;
+  private readonly roots: WalkRoots;
+  private readonly unresponsive: Unresponsive;
+  /** When its time is over. */
   private deadline = 0;
-  private leftMs: number;
+  /** When it should let others have their turn. */
+  private turnEnds = 0;
   private readonly status = new FileStatus();
   /** One directory is read at a time. */
   private readonly buffer = entryBuffer();
-  private entries = 0;
-  private files = 0;
-  private directories = 0;
-  private bytes = 0;
+  private readonly counts: Counts;
   private limit: 'entries' | 'time' | undefined;
-  private isTooDeep = false;
+  private isTooDeep: boolean;
+  private tree: number;
+  private isBegun: boolean;
+  private stack: Pending[];
+  /** How far down the stack was unwound since it was last told of. */
+  private low = 0;
+  /** The directory at work, what was found in it to be listed later, and what had been counted before it. */
+  private current:
+    | { readonly pending: Pending; isTold: boolean; below: Pending[]; before: Counts }
+    | undefined;
+  private unfinished: Buffer | undefined;
 
   /** Throws ProtocolError when a path of the request cannot name anything. */
-  constructor(request: InventoryRequest, root: Root, isOwn: (identity: string) => boolean) {
+  constructor(request: InventoryRequest, parts: WalkParts, state: WalkState = WALK_BEGIN) {
     this.request = request;
-    this.root = root;
-    this.isOwn = isOwn;
-    this.roots = request.roots.map((path) => withoutTail(GuestPath.of(path)));
-    this.excludes = new Set(request.excludes.map((path) => keyOf(withoutTail(GuestPath.of(path)).bytes)));
-    this.leftMs = request.maxSeconds * 1000;
+    this.parts = parts;
+    this.roots = new WalkRoots(request, state.followed);
+    this.unresponsive = new Unresponsive(parts.mounts, parts.avoided.mounts, parts.avoided.paths);
+    const { entries, files, directories, bytes } = state;
+    this.counts = { entries, files, directories, bytes };
+    this.isTooDeep = state.isTooDeep;
+    this.tree = state.tree;
+    this.isBegun = state.isBegun;
+    this.stack = state.stack.map(([path, depth]) => ({ path: decodeBytes(path), depth }));
+    this.low = this.stack.length;
+    this.unfinished = state.partial === undefined ? undefined : decodeBytes(state.partial);
   }
 
-  /** Its time runs from here to `pause`. */
-  resume(): void {
-    this.deadline = performance.now() + this.leftMs;
+  /** It may take so many milliseconds in all, and should yield at the end of its turn (on the clock of `performance`). */
+  resume(leftMs: number, turnEnds: number): void {
+    this.deadline = performance.now() + leftMs;
+    this.turnEnds = turnEnds;
   }
 
-  pause(): void {
-    this.leftMs = this.deadline - performance.now();
+  /** Whether a directory is at work of which lines have been told already. */
+  get isWithin(): boolean {
+    return this.current?.isTold === true;
+  }
+
+  /** Where it stands; from there another walk can go on. A directory of which no line was told is then begun anew. */
+  progress(): WalkProgress {
+    const { current, stack, tree, isBegun, isTooDeep } = this;
+    const isRedone = current !== undefined && !current.isTold;
+    const keep = Math.min(this.low, stack.length);
+    const pushed = [...stack.slice(keep), ...(isRedone ? [current.pending] : [])];
+    this.low = stack.length;
+    return {
+      ...(isRedone ? current.before : this.counts),
+      ...{ tree, isBegun, isTooDeep, keep, followed: this.roots.followed },
+      pushed: pushed.map(({ path, depth }) => [encodeBytes(path), depth] as const),
+      ...(current?.isTold && { partial: encodeBytes(current.pending.path) }),
+    };
   }
 
   /** NDJSON, `end` last; an empty string now and then, so that the caller can take turns. */
   *lines(): Generator<string> {
-    for (const root of this.roots) {
-      if (this.isExcluded(root.bytes)) continue;
-      this.alias = undefined;
-      const path = this.request.followRoots ? yield* this.followed(root) : root;
-      if (path) yield* this.tree(path);
+    if (this.unfinished) yield this.hangs(this.unfinished, 'the rest of it was not listed');
+    for (let root = this.roots.at(this.tree); root; root = this.roots.at(++this.tree)) {
+      const known = this.roots.known(this.tree);
+      const path = known === undefined ? yield* this.leadsTo(root) : known;
+      if (path) yield* this.treeAt(path);
+      this.isBegun = false;
     }
-    const { files, directories, bytes } = this;
+    const { files, directories, bytes } = this.counts;
     const limit = this.limit ?? (this.isTooDeep ? 'depth' : undefined);
     yield toLine({ type: 'end', files, directories, bytes, ...(limit && { limit }) });
   }
 
-  /** Where a root leads; undefined where that is left out, is a root by itself, or nowhere. */
-  private *followed(root: GuestPath): Generator<string, GuestPath | undefined> {
-    let target: GuestPath;
-    try {
-      target = follow(this.root, root);
-    } catch (error) {
-      yield this.fault(root.bytes, error);
-      return undefined;
-    }
-    if (target.equals(withoutRepeats(root))) return root;
-    yield toLine({ type: 'root', path: root.wire, target: target.wire });
-    this.alias = { root: keyOf(root.bytes), target: target.bytes.equals(SLASH) ? '' : keyOf(target.bytes) };
-    const isRoot = this.targets.has(keyOf(target.bytes)) || this.roots.some((one) => one.equals(target));
-    this.targets.add(keyOf(target.bytes));
-    return isRoot || this.isBelowExcluded(target.bytes) ? undefined : target;
+  /** Where the root at work leads; null where nothing is listed of it. */
+  private *leadsTo(root: GuestPath): Generator<string, GuestPath | null> {
+    const path = this.roots.isExcluded(root.bytes) ? null : yield* this.followed(root);
+    this.roots.settle(this.tree, path);
+    return path;
   }
 
-  private *tree(path: GuestPath): Generator<string> {
+  private *followed(root: GuestPath): Generator<string, GuestPath | null> {
+    if (!this.request.followRoots) return root;
+    if (this.unresponsive.has(root.bytes)) {
+      yield this.hangs(root.bytes);
+      return null;
+    }
+    try {
+      this.parts.note(root.bytes);
+      const { path, isLink, isListed } = this.roots.follow(this.tree, this.parts.root);
+      if (isLink) yield toLine({ type: 'root', path: root.wire, target: path.wire });
+      return isListed ? path : null;
+    } catch (error) {
+      yield this.fault(root.bytes, error);
+      return null;
+    }
+  }
+
+  private *treeAt(path: GuestPath): Generator<string> {
+    const mount = this.parts.mounts.holding(path.bytes);
+    if (this.unresponsive.has(path.bytes)) {
+      yield this.hangs(path.bytes);
+      return;
+    }
+    if (mount?.type === AUTOMOUNT) {
+      yield leftOut(path.bytes, mount);
+      return;
+    }
     let top: number;
     try {
-      top = this.root.openDirectory(path);
+      this.parts.note(path.bytes);
+      top = this.parts.root.openDirectory(path);
     } catch (error) {
       if (errnoOf(error) === 'ENOTDIR') yield* this.single(path);
       else yield this.fault(path.bytes, error);
@@ -121,67 +181,118 @@ export class Walk {
   /** Paths are opened below the tree's top, which is what "one file system" is measured from. */
   private *below(top: number, { bytes }: GuestPath): Generator<string> {
     const start = bytes.equals(SLASH) ? bytes.length : bytes.length + 1;
-    const stack: Pending[] = [{ path: bytes, depth: 0 }];
-    for (let next = stack.pop(); next && !this.limit; next = stack.pop()) {
-      const relative = next.depth === 0 ? HERE : next.path.subarray(start);
-      let directory: number;
-      try {
-        directory = openDirectory(top, relative, { oneMount: this.request.oneFileSystem });
-      } catch (error) {
-        if (errnoOf(error) !== 'EXDEV') yield this.fault(next.path, error);
+    if (!this.isBegun) this.stack = [{ path: bytes, depth: 0 }];
+    this.isBegun = true;
+    for (let next = this.stack.pop(); next && !this.limit; next = this.stack.pop()) {
+      this.low = Math.min(this.low, this.stack.length);
+      if (this.unresponsive.has(next.path)) {
+        yield this.hangs(next.path);
         continue;
       }
-      try {
-        yield* this.directory(directory, next, stack);
-      } catch (error) {
-        yield this.fault(next.path, error);
-      } finally {
-        closeSync(directory);
-      }
+      this.current = { pending: next, isTold: false, below: [], before: { ...this.counts } };
+      yield* this.openAndList(top, next.depth === 0 ? HERE : next.path.subarray(start), next);
+      this.listed();
     }
   }
 
-  private *directory(directory: number, { path, depth }: Pending, stack: Pending[]): Generator<string> {
+  private *openAndList(top: number, relative: Buffer, next: Pending): Generator<string> {
+    let directory: number;
+    try {
+      this.parts.note(next.path);
+      directory = openDirectory(top, relative, { oneMount: this.request.oneFileSystem });
+    } catch (error) {
+      if (errnoOf(error) !== 'EXDEV') yield this.fault(next.path, error);
+      return;
+    }
+    try {
+      yield* this.directory(directory, next);
+    } catch (error) {
+      yield this.fault(next.path, error);
+    } finally {
+      closeSync(directory);
+    }
+  }
+
+  private *directory(directory: number, { path, depth }: Pending): Generator<string> {
     const status = FileStatus.ofDescriptor(directory);
     const { identity, dev } = status;
-    if (this.isOwn(identity)) return;
-    this.directories++;
+    if (this.parts.isOwn(identity)) return;
+    this.counts.directories++;
     const survey = this.request.survey ? new SurveyLine(status, this.rootOwner()) : undefined;
     const head = `{"type":"directory","path":${JSON.stringify(encodeBytes(path))},"dev":"${dev}","files":[`;
+    const mounted = this.parts.mounts.in(path);
     let listed: string[] = [];
     const line = () => `${head}${listed.join(',')}]${survey?.take() ?? ''}}\n`;
-    for (const entry of survey?.isRootsAlone === false ? [] : readEntries(directory, this.buffer)) {
+    const entries = readEntries(directory, this.buffer, () => this.parts.noteEntry());
+    for (const entry of survey?.isRootsAlone === false ? [] : entries) {
       if (this.isOver()) break;
-      this.entries++;
-      if (this.excludes.size > 0 && this.isExcluded(join(path, entry.name))) continue;
+      this.counts.entries++;
+      if (performance.now() > this.turnEnds) yield '';
+      if (this.roots.hasExcludes && this.roots.isExcluded(join(path, entry.name))) continue;
+      const mount = mounted?.get(entry.name.toString('latin1'));
+      if (mount && this.passesBy(mount)) {
+        if (this.isWorthTelling(mount)) yield leftOut(mount.path, mount);
+        continue;
+      }
       const kind = entry.type === ENTRY.unknown ? yield* this.find(directory, path, entry) : entry.type;
-      if (kind === ENTRY.directory) yield* this.descend(path, depth, entry.name, stack);
+      if (kind === ENTRY.directory) yield* this.descend(path, depth, entry.name);
       if (kind === ENTRY.link && survey) yield* this.link(directory, path, entry, survey);
       const file = kind === ENTRY.regular ? yield* this.file(directory, path, entry) : undefined;
       if (file !== undefined) listed.push(file);
       if (listed.length === LIMITS.inventoryLineEntries || survey?.isFull) {
-        yield line();
+        yield this.told(line());
         listed = [];
       }
     }
+    this.listed();
     yield listed.length > 0 || survey ? line() : '';
   }
 
-  private *descend(path: Buffer, depth: number, name: Buffer, stack: Pending[]): Generator<string> {
+  /** What is mounted there is of a type that the host does not want, or would trigger another mount. */
+  private passesBy({ type }: MountPoint): boolean {
+    if (this.request.oneFileSystem || type === AUTOMOUNT) return true;
+    const wanted = this.request.fileSystems;
+    return wanted !== undefined && !wanted.some((each) => type === each || type.startsWith(`${each}.`));
+  }
+
+  private isWorthTelling({ type }: MountPoint): boolean {
+    return !this.request.oneFileSystem && (type === AUTOMOUNT || !isKernels(type));
+  }
+
+  /** The directory at work is at its end. */
+  private listed(): void {
+    if (this.current) this.stack.push(...this.current.below);
+    this.current = undefined;
+  }
+
+  /** From here on the directory at work is not begun anew: what was found in it counts. */
+  private told(line: string): string {
+    if (this.current) {
+      this.current.isTold = true;
+      this.stack.push(...this.current.below.splice(0));
+    }
+    return line;
+  }
+
+  private *descend(path: Buffer, depth: number, name: Buffer): Generator<string> {
     const below = join(path, name);
     if (below.length > LIMITS.pathBytes) {
       yield this.faultLine(path, 'bad-name', 'a directory in it has too long a path to be listed');
     } else if (depth >= this.request.maxDepth) {
       this.isTooDeep = true;
     } else {
-      stack.push({ path: below, depth: depth + 1 });
+      this.current?.below.push({ path: below, depth: depth + 1 });
+      if (this.current?.below.length === MOST_HELD_BACK) this.told('');
     }
   }
 
   /** The type of an entry whose file system does not tell it. */
   private *find(directory: number, path: Buffer, entry: DirectoryEntry): Generator<string, number> {
     try {
-      this.status.readAt(directory, entry.terminated);
+      if (!this.look(directory, path, entry)) {
+        yield this.hangs(join(path, entry.name));
+        return -1;
+      }
       if (this.status.isDirectory) return ENTRY.directory;
       if (this.status.isLink) return ENTRY.link;
       return this.status.isRegular ? ENTRY.regular : -1;
@@ -193,6 +304,7 @@ export class Walk {
 
   private *link(directory: number, path: Buffer, entry: DirectoryEntry, survey: SurveyLine) {
     try {
+      this.parts.noteEntry(entry.name);
       survey.addLink(directory, entry);
     } catch (error) {
       yield this.fault(join(path, entry.name), error);
@@ -200,7 +312,15 @@ export class Walk {
   }
 
   private rootOwner(): number {
-    return FileStatus.ofDescriptor(this.root.descriptor).uid;
+    return FileStatus.ofDescriptor(this.parts.root.descriptor).uid;
+  }
+
+  /** Reads the status of an entry; false when it is one that no call comes back from. */
+  private look(directory: number, path: Buffer, { name, terminated }: DirectoryEntry): boolean {
+    if (this.unresponsive.hasPaths && this.unresponsive.has(join(path, name))) return false;
+    this.parts.noteEntry(name);
+    this.status.readAt(directory, terminated);
+    return true;
   }
 
   /** One FileEntry as JSON. */
@@ -211,7 +331,10 @@ export class Walk {
   ): Generator<string, string | undefined> {
     const { status } = this;
     try {
-      status.readAt(directory, entry.terminated);
+      if (!this.look(directory, path, entry)) {
+        yield this.hangs(join(path, entry.name));
+        return undefined;
+      }
     } catch (error) {
       yield this.fault(join(path, entry.name), error);
       return undefined;
@@ -227,8 +350,8 @@ export class Walk {
   private entry(name: Buffer): string {
     const { status } = this;
     const size = status.wireSize;
-    this.files++;
-    this.bytes = addCounts(this.bytes, status.size);
+    this.counts.files++;
+    this.counts.bytes = addCounts(this.counts.bytes, status.size);
     return `[${nameJson(name)},"${status.ino}",${typeof size === 'number' ? size : `"${size}"`},"${status.mtime}","${status.ctime}",${status.mode},${status.uid},${status.gid},${status.links}]`;
   }
 
@@ -236,7 +359,7 @@ export class Walk {
   private *single(path: GuestPath): Generator<string> {
     let handle: number | undefined;
     try {
-      handle = this.root.openHandle(path);
+      handle = this.parts.root.openHandle(path);
       this.status.readDescriptor(handle);
       if (!this.status.isRegular) return;
       const parent = path.bytes.subarray(0, Math.max(1, path.bytes.lastIndexOf(0x2f)));
@@ -250,53 +373,31 @@ export class Walk {
   }
 
   private isOver(): boolean {
-    if (this.entries >= this.request.maxEntries) this.limit ??= 'entries';
-    else if (this.entries % 64 === 0 && performance.now() > this.deadline) this.limit ??= 'time';
+    if (this.counts.entries >= this.request.maxEntries) this.limit ??= 'entries';
+    else if (this.counts.entries % 64 === 0 && performance.now() > this.deadline) this.limit ??= 'time';
     return this.limit !== undefined;
   }
 
-  private isExcluded(path: Buffer): boolean {
-    const key = keyOf(path);
-    if (this.excludes.has(key)) return true;
-    return (
-      this.alias !== undefined && this.excludes.has(this.alias.root + key.slice(this.alias.target.length))
-    );
-  }
-
-  /** A person who names a link does not say that what is excluded where it leads shall be looked at. */
-  private isBelowExcluded(path: Buffer): boolean {
-    for (let end = path.length; end > 0; end = path.lastIndexOf(0x2f, end - 1)) {
-      if (this.isExcluded(path.subarray(0, end))) return true;
-    }
-    return this.isExcluded(SLASH);
+  private hangs(path: Buffer, what?: string): string {
+    const detail = unresponsiveDetail(this.parts.mounts.holding(path), what);
+    return this.faultLine(path, 'unresponsive', detail);
   }
 
   private fault(path: Buffer, error: unknown): string {
     const code = errnoOf(error);
     const isGone = code === 'ENOENT' || code === 'ENOTDIR';
-    const detail = messageOf(error).slice(0, 256);
-    return this.faultLine(nameable(path), isGone ? 'vanished' : 'unreadable', detail);
+    return this.faultLine(path, isGone ? 'vanished' : 'unreadable', messageOf(error).slice(0, 256));
   }
 
   private faultLine(path: Buffer, fault: Fault, detail: string): string {
-    return toLine({ type: 'fault', path: encodeBytes(path), fault, detail });
+    return toLine({ type: 'fault', path: encodeBytes(nameable(path)), fault, detail });
   }
 }
 
+const leftOut = (path: Buffer, { type }: MountPoint): string =>
+  toLine({ type: 'left-out', path: encodeBytes(path), fileSystem: type.slice(0, 256) });
+
 const toLine = (line: InventoryLine): string => `${JSON.stringify(line)}\n`;
-
-/** The path without slashes at its end, of which `/` keeps one. */
-function withoutTail(path: GuestPath): GuestPath {
-  let end = path.bytes.length;
-  while (end > 1 && path.bytes[end - 1] === 0x2f) end--;
-  return GuestPath.of(path.bytes.subarray(0, end));
-}
-
-function withoutRepeats(path: GuestPath): GuestPath {
-  return GuestPath.of(Buffer.from(path.bytes.toString('latin1').replace(/\/{2,}/g, '/'), 'latin1'));
-}
-
-const keyOf = (path: Buffer): string => path.toString('latin1');
 
 /** What is too long to be told stands for itself by the directory that it lies in. */
 const nameable = (path: Buffer): Buffer =>

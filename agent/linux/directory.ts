@@ -19,9 +19,17 @@ export interface DirectoryEntry {
 
 export const entryBuffer = (): Buffer => nativeBuffer(BUFFER_BYTES);
 
-/** All entries but `.` and `..`. Throws SystemError. */
-export function* readEntries(directory: number, buffer = entryBuffer()): Generator<DirectoryEntry> {
-  for (let filled = getdents(directory, buffer); filled > 0; filled = getdents(directory, buffer)) {
+/** All entries but `.` and `..`. `before` each call for more of them. Throws SystemError. */
+export function* readEntries(
+  directory: number,
+  buffer = entryBuffer(),
+  before: () => void = () => undefined,
+): Generator<DirectoryEntry> {
+  const next = (): number => {
+    before();
+    return getdents(directory, buffer);
+  };
+  for (let filled = next(); filled > 0; filled = next()) {
     for (let at = 0; at < filled; ) {
       const end = at + buffer.readUInt16LE(at + RECORD_LENGTH);
       const nul = buffer.indexOf(0, at + NAME);

@@ -16,7 +16,7 @@ export async function answerCommand(
   const command = decodeCommand(await exchange.body());
   const answer =
     command.kind === 'query-features'
-      ? encodeFeatures(command.requestId, queryFeatures(agent))
+      ? encodeFeatures(command.requestId, await queryFeatures(agent))
       : encodeOutcome(command.requestId, await agent.actor.execute(command.sealed, accepted, staged));
   exchange.answerJson(answer, OPENC2_CONTENT_TYPE);
 }

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Budget } from '../../protocol/index.ts';
-import { Pace, type PaceClock } from './pace.ts';
+import { Pace, type PaceClock, systemClock } from './pace.ts';
 
 const MiB = 1024 * 1024;
 const never = new AbortController().signal;
@@ -123,7 +123,7 @@ describe('no budget', () => {
 });
 
 it('stops waiting when nobody wants the work any more', async () => {
-  const pace = new Pace();
+  const pace = new Pace(systemClock(() => 0));
   pace.set({ readBytesPerSecond: MiB });
   const controller = new AbortController();
   const pause = pace.next(controller.signal, 2 ** 40);

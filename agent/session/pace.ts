@@ -3,7 +3,7 @@
  * debts that time pays off at the rate of the budget. Work is done first, charged after, and what comes next
  * waits until little enough is owed. One pace serves all requests of a session, so that they share one budget.
  *
- * Charged is the CPU time of the whole process: encryption, collection of garbage and commands too. A command is
+ * Charged is the CPU time of the whole process and of its reader: encryption, collection of garbage and commands too. A command is
  * never held back; what it costs, the bulk work makes good, up to what `MOST_OWED_MS` says.
  */
 import { setTimeout as delay } from 'node:timers/promises';
@@ -22,27 +22,28 @@ const MEASURE_MS = 1;
 export interface PaceClock {
   /** Milliseconds of a clock that nobody can set. */
   now(): number;
-  /** CPU time of this process, user and system, in microseconds. */
+  /** CPU time of this process and of those that work for it, user and system, in microseconds. */
   cpu(): number;
   /** Rejects when the signal is aborted. */
   sleep(ms: number, signal: AbortSignal): Promise<void>;
 }
 
-const SYSTEM: PaceClock = {
+/** This machine's. `others`: CPU time of other processes that work for us, in microseconds. */
+export const systemClock = (others: () => number): PaceClock => ({
   now: () => performance.now(),
   cpu: () => {
     const { user, system } = process.cpuUsage();
-    return user + system;
+    return user + system + others();
   },
   sleep: (ms, signal) => delay(ms, undefined, { signal }),
-};
+});
 
 export class Pace {
   private readonly clock: PaceClock;
   private cpu: { readonly debt: Debt; spent: number; measuredAt: number } | undefined;
   private reading: Debt | undefined;
 
-  constructor(clock: PaceClock = SYSTEM) {
+  constructor(clock: PaceClock) {
     this.clock = clock;
   }
 

@@ -142,19 +142,19 @@ export class Session {
     }
     if (method === 'POST' && path === ROUTES.content) {
       this.require(accepted, 'query:content');
-      return sendContent(exchange, this.agent.root, this.pace);
+      return sendContent(exchange, this.agent.readers, this.pace);
     }
     if (method === 'POST' && path === ROUTES.digests) {
       this.require(accepted, 'query:content');
-      return sendDigests(exchange, this.agent.root, this.pace);
+      return sendDigests(exchange, this.agent.readers, this.pace);
     }
     if (method === 'POST' && path === ROUTES.pieces) {
       this.require(accepted, 'query:content');
-      return sendPieces(exchange, this.agent.root, this.pace);
+      return sendPieces(exchange, this.agent.readers, this.pace);
     }
     if (method === 'POST' && path === ROUTES.processes) {
       this.require(accepted, 'query:processes');
-      return sendProcesses(exchange, this.agent.root, this.pace);
+      return sendProcesses(exchange, this.agent.readers, this.pace);
     }
     if (method === 'PUT' && path.startsWith(ROUTES.staged)) {
       this.require(accepted, 'restore:file', 'update:file');

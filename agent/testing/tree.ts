@@ -109,6 +109,8 @@ export class TestAgent {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.server.close(() => resolve());
     await promise;
+    this.agent.readers.end(true);
+    this.agent.hands.end();
     this.directory[Symbol.dispose]();
   }
 }

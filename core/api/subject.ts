@@ -83,6 +83,7 @@ export const UNSCANNED_REASONS = [
   'grew',
   'shrank',
   'io-error',
+  'unresponsive',
   'deadline',
   'engine-failed',
   'engine-limit',

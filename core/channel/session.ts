@@ -35,7 +35,7 @@ type DirectoryLine = Extract<InventoryLine, { type: 'directory' }>;
  */
 export type ListedLine =
   | (DirectoryLine & { readonly digest: string; readonly misfits?: number })
-  | Extract<InventoryLine, { type: 'known' | 'fault' | 'root' | 'end' }>;
+  | Extract<InventoryLine, { type: 'known' | 'fault' | 'left-out' | 'root' | 'end' }>;
 
 export type UntrustedClaim =
   | { readonly index: number; readonly facts: FileFacts; readonly sha256: string }

@@ -22,6 +22,9 @@ unscanned  7 subjects: too-large
   /big.iso (9 GiB)
   and 6 more
 
+left out  1 file system that policy.fileSystems does not name
+  /mnt/nas (nfs4)
+
 left out  bad.yar:12: syntax error (yara)
 
 1 malicious, 1 suspicious; not everything was scanned

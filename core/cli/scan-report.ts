@@ -28,6 +28,7 @@ export function renderReport(report: ScanReport, style: ReportStyle): string {
     [...totals(report, style), ...followedLines(report, style.paint), ...suspension(report, style)],
     findings(report, style),
     unscanned(report, style),
+    leftOut(report, style),
     problemLines(report, style.paint),
     [...conclusion(report, style), ...(style.withoutHints ? [] : nextSteps(report, style))],
   ];
@@ -154,6 +155,21 @@ function unscanned({ scan, unscanned }: ScanReport, { width, paint }: ReportStyl
       ...(more > 0 && named.length > 0 ? [`  and ${formatNumber(more, 'more', 'more')}`] : []),
     ];
   });
+}
+
+/** What policy leaves out is not lacking, but is said. */
+function leftOut({ leftOut }: ScanReport, { width, paint }: ReportStyle): string[] {
+  if (leftOut.length === 0) return [];
+  const named = leftOut.slice(0, NAMED).map(({ path, type }) => {
+    const tail = ` (${shorten(harmless(type), Math.floor(width / 2))})`;
+    return `  ${shorten(harmless(path), width - 2 - tail.length)}${tail}`;
+  });
+  const more = leftOut.length - named.length;
+  return [
+    `${paint('warning', 'left out')}  ${formatNumber(leftOut.length, 'file system')} that policy.fileSystems does not name`,
+    ...named,
+    ...(more > 0 ? [`  and ${formatNumber(more, 'more', 'more')}`] : []),
+  ];
 }
 
 function unscannedText({ path, detail }: Unscanned, width: number): string {

@@ -51,9 +51,14 @@ function* enrolmentFacts({ suspended, resetAt }: VmRecord): Generator<Fact> {
     yield ['key forgotten', `${formatTime(resetAt)}: it is enrolled anew when it logs in`];
 }
 
+/** A node of containers has hundreds of them; `--json` has all. */
+const NAMED_MOUNTS = 32;
+
 function capabilities(features: NonNullable<VmRecord['features']>): Fact[] {
   const { os, init, packageManager, privileges, fileSystems, denied, limits } = features['x-lazaret'];
-  const mounts = fileSystems.map(({ path, type }) => `${displayWire(path)} (${type})`);
+  const mounts = fileSystems.slice(0, NAMED_MOUNTS).map(({ path, type }) => `${displayWire(path)} (${type})`);
+  const more = fileSystems.length - mounts.length + (features['x-lazaret'].moreFileSystems ?? 0);
+  if (more > 0) mounts.push(`and ${more} more`);
   return [
     ['system', `${os.name} (${[os.id, os.version].filter(Boolean).join(' ')})`],
     ['kernel', `${os.kernel} ${os.arch}`],

@@ -226,7 +226,7 @@ const WRONG: readonly [what: string, text: string, lines: readonly string[]][] =
     'what is known, in a group',
     'groups: [{name: web, match: {}, policy: {knownContent: {remember: false}}}]',
     [
-      '1:42: groups[0].policy.knownContent: there is no such key: expected one of mode, deleteWhenNotContainable, allow, onActiveThreat, neverTouch, maxFileBytes, excludes, oneFileSystem, inventory, deadlines',
+      '1:42: groups[0].policy.knownContent: there is no such key: expected one of mode, deleteWhenNotContainable, allow, onActiveThreat, neverTouch, maxFileBytes, excludes, oneFileSystem, fileSystems, inventory, deadlines',
     ],
   ],
   [

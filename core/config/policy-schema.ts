@@ -2,7 +2,10 @@
 import { z } from 'zod';
 import { INSTRUCTION_NAMES } from '../../protocol/index.ts';
 import { bytes, duration } from './quantity.ts';
-import { flag, guestPath, list, mapping, oneOf, wholeNumber } from './values.ts';
+import { flag, guestPath, list, mapping, oneOf, text, wholeNumber } from './values.ts';
+
+/** As /proc/self/mountinfo names them. */
+const FILE_SYSTEM_TYPE = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
 const inventory = mapping({
   maxEntries: wholeNumber().default(20_000_000).describe('Files and directories listed in one scan.'),
@@ -74,6 +77,14 @@ export const policy = mapping({
   oneFileSystem: flag()
     .default(false)
     .describe('Do not cross into other file systems than those of the scanned paths.'),
+  fileSystems: list(
+    text(FILE_SYSTEM_TYPE, '"local", or a type of file system such as nfs4, fuse.sshfs or virtiofs'),
+  )
+    .max(128, { error: 'at most 128 types' })
+    .default(['local'])
+    .describe(
+      'Types of file systems in guests that are scanned: local stands for all that lie on disks of the guest or in its memory. Others are left out, and reported so.',
+    ),
   inventory: inventory.prefault({}).describe('Bounds on listing the files of a guest.'),
   knownContent: knownContent.prefault({}).describe('What need not be fetched and judged again.'),
   deadlines: deadlines.prefault({}).describe('How long a guest may let us wait before it counts as silent.'),

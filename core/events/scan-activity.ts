@@ -1,5 +1,6 @@
 /** Scan Activity [6007]: https://schema.ocsf.io/1.6.0/classes/scan_activity */
 import { addCounts, displayText } from '../../protocol/index.ts';
+import type { LeftOut } from '../scan/report.ts';
 import type { ScanRecord, ScanSummary, VmRecord } from '../store/records.ts';
 import { type Enumerated, enumerated, eventOf, SEVERITY } from './envelope.ts';
 import { deviceObject, scanObject } from './objects.ts';
@@ -11,6 +12,8 @@ export type ScanOutcome =
   | { readonly kind: 'cancelled' }
   | { readonly kind: 'failed'; readonly reason: string };
 
+/** File systems that one event names. */
+const NAMED = 100;
 const CATEGORY: Enumerated = [6, 'Application Activity'];
 const CLASS: Enumerated = [6007, 'Scan Activity'];
 const STARTED: Enumerated = [1, 'Started'];
@@ -30,8 +33,13 @@ export function scanStarted(scan: ScanRecord, vm: VmRecord): OcsfEvent {
   return scanEvent(scan, vm, { ...envelope, message: `scan of ${displayText(vm.name)} started` }, {});
 }
 
-/** TypeError when the scan has not ended. */
-export function scanEnded(scan: ScanRecord, vm: VmRecord, outcome: ScanOutcome): OcsfEvent {
+/** `leftOut`: file systems that policy leaves out. TypeError when the scan has not ended. */
+export function scanEnded(
+  scan: ScanRecord,
+  vm: VmRecord,
+  outcome: ScanOutcome,
+  leftOut: readonly LeftOut[] = [],
+): OcsfEvent {
   const { startedAt, finishedAt, summary } = scan;
   if (finishedAt === undefined) throw new TypeError(`the scan ${scan.id} has not ended`);
   const activity = ACTIVITIES[outcome.kind];
@@ -46,6 +54,7 @@ export function scanEnded(scan: ScanRecord, vm: VmRecord, outcome: ScanOutcome):
       duration: Math.max(0, finishedAt - startedAt),
       ...statusOf(outcome, summary),
       ...(summary && countsOf(summary)),
+      ...(leftOut.length > 0 && { unmapped: unmappedOf(leftOut) }),
     },
   );
 }
@@ -78,6 +87,12 @@ function statusOf(outcome: ScanOutcome, summary: ScanSummary | undefined): Recor
   const status_detail = `not scanned: ${reasons.map(([reason, count]) => `${count} ${reason}`).join(', ')}`;
   return { ...enumerated('status', INCOMPLETE), status_detail };
 }
+
+/** OCSF has no word for what policy leaves out. */
+const unmappedOf = (leftOut: readonly LeftOut[]) => ({
+  left_out_file_systems: leftOut.slice(0, NAMED).map(({ path, type }) => ({ path, type })),
+  num_left_out_file_systems: leftOut.length,
+});
 
 const countsOf = ({ processes, malicious, suspicious, unscanned, ...of }: ScanSummary) => ({
   num_files: of.files,

@@ -1,7 +1,7 @@
-import { displayWire, type FileEntry, GuestPath } from '../../protocol/index.ts';
+import { displayText, displayWire, type FileEntry, GuestPath } from '../../protocol/index.ts';
 import type { FileFacts } from '../api/index.ts';
 import type { GuestSession, KnownLines, ListedLine } from '../channel/session.ts';
-import type { FollowedRoot, Unscanned } from './report.ts';
+import type { FollowedRoot, LeftOut, Unscanned } from './report.ts';
 
 /** One regular file as the listing saw it. */
 export interface FileItem {
@@ -32,6 +32,8 @@ export interface Listed {
   readonly missed?: readonly Unscanned[];
   /** A root that led elsewhere. */
   readonly followed?: FollowedRoot;
+  /** A file system that policy leaves out. */
+  readonly leftOut?: LeftOut;
   /** It ended at a limit: there is more that was not seen. */
   readonly isCut?: boolean;
 }
@@ -40,6 +42,8 @@ export interface InventoryPolicy {
   readonly roots: readonly GuestPath[];
   readonly excludes: readonly GuestPath[];
   readonly oneFileSystem: boolean;
+  /** Types that are listed; what is mounted of another one is left out. Default: all. */
+  readonly fileSystems?: string[];
   readonly maxEntries: number;
   readonly maxDepth: number;
   readonly maxSeconds: number;
@@ -79,9 +83,12 @@ function readLine(line: ListedLine): Listed {
         },
       };
     case 'fault': {
-      const reason = line.fault === 'vanished' ? 'vanished' : 'unreadable';
-      return { missed: [{ path: displayWire(line.path), reason, detail: line.detail }] };
+      const { fault, detail } = line;
+      const reason = fault === 'bad-name' ? 'unreadable' : fault;
+      return { missed: [{ path: displayWire(line.path), reason, detail }] };
     }
+    case 'left-out':
+      return { leftOut: { path: GuestPath.of(line.path).display(), type: displayText(line.fileSystem) } };
     case 'end':
       return line.limit ? { missed: [cutShort(line.limit)], isCut: true } : {};
   }

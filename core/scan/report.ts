@@ -49,6 +49,12 @@ export interface FollowedRoot {
   readonly target: string;
 }
 
+/** A mounted file system that policy leaves out. Both are escaped for display. */
+export interface LeftOut {
+  readonly path: string;
+  readonly type: string;
+}
+
 export interface ScanReport {
   readonly vm: VmRecord;
   readonly scan: ScanRecord;
@@ -57,6 +63,8 @@ export interface ScanReport {
   readonly followed?: readonly FollowedRoot[];
   /** The first ones, at most 1,000; the summary of `scan` counts all. */
   readonly unscanned: readonly Unscanned[];
+  /** File systems that policy leaves out, at most 1,000 of them. */
+  readonly leftOut: readonly LeftOut[];
   /** Signatures that were left out. */
   readonly problems: readonly (SignatureProblem & { readonly detector: string })[];
   /** About those findings. */

@@ -15,11 +15,12 @@ import type { FindingStore } from '../store/findings.ts';
 import type { ScanRecord, ScanSummary } from '../store/records.ts';
 import type { BegunScan, EndedScan, ScanStore } from '../store/scans.ts';
 import { TOKENS } from '../tokens.ts';
+import { typesOf } from './file-systems.ts';
 import type { InventoryPolicy } from './inventory.ts';
 import type { Known } from './known.ts';
 import { Pace } from './pace.ts';
 import { PacedSession } from './paced-session.ts';
-import { isPartial, type ScanHooks, type ScanReport, type ScanRequest } from './report.ts';
+import { isPartial, type LeftOut, type ScanHooks, type ScanReport, type ScanRequest } from './report.ts';
 import { type OnAnswered, Responder } from './responder.ts';
 import { GuestScan } from './scan.ts';
 import type { Spool } from './spool.ts';
@@ -74,7 +75,12 @@ export class ScanRun {
       fresh: request.fresh,
     };
     const end = (outcome: ScanOutcome, error?: unknown) =>
-      this.end(scan, { ...tally.summary(), ...this.findings.countOf(scan.id) }, outcome, error);
+      this.end(
+        scan,
+        { summary: { ...tally.summary(), ...this.findings.countOf(scan.id) }, leftOut: tally.leftOut },
+        outcome,
+        error,
+      );
     try {
       await this.events.emit(scanStarted(scan, vm));
       // A session may be old by now: what is mounted, and what time it is there.
@@ -140,7 +146,7 @@ export class ScanRun {
 
   private async end(
     scan: ScanRecord,
-    summary: ScanSummary,
+    { summary, leftOut }: { readonly summary: ScanSummary; readonly leftOut: readonly LeftOut[] },
     outcome: ScanOutcome,
     cause?: unknown,
   ): Promise<{ ended: ScanRecord; unwritten?: string }> {
@@ -148,7 +154,7 @@ export class ScanRun {
     const error = cause === undefined ? undefined : describeError(cause);
     const finishedAt = this.clock();
     const finished = this.finish(scan, { state, finishedAt, summary, ...(error && { error }) });
-    await this.events.emit(scanEnded(finished.ended, this.guest.vm, outcome));
+    await this.events.emit(scanEnded(finished.ended, this.guest.vm, outcome, leftOut));
     return finished;
   }
 
@@ -159,13 +165,13 @@ export class ScanRun {
 
   private report(
     scan: ScanRecord,
-    { unscanned, followedRoots }: Tally,
+    { unscanned, leftOut, followedRoots }: Tally,
     { named: { findings, plan } }: Responder,
     problems: ScanReport['problems'],
   ): ScanReport {
     const { vm } = this.guest;
     const followed = followedRoots.length > 0 && { followed: followedRoots };
-    return { vm, scan, findings, ...followed, unscanned, problems, plan };
+    return { vm, scan, findings, ...followed, unscanned, leftOut, problems, plan };
   }
 }
 
@@ -176,12 +182,13 @@ const notRecorded = (why: string | undefined): ScanReport['problems'] =>
     : [{ detector: 'records', file: 'lazaret.db', message: `this scan is not on record: ${why}` }];
 
 function inventoryOf(policy: Policy, roots: readonly GuestPath[]): InventoryPolicy {
-  const { excludes, oneFileSystem, inventory } = policy;
+  const { excludes, oneFileSystem, fileSystems, inventory } = policy;
   const { maxEntries, maxDepth, maxTime } = inventory;
   return {
     roots,
     excludes: excludes.map((path) => GuestPath.of(path)),
     oneFileSystem,
+    fileSystems: typesOf(fileSystems),
     maxEntries,
     maxDepth,
     maxSeconds: Math.ceil(maxTime / 1000),

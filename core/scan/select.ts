@@ -58,10 +58,11 @@ async function* wantedOf(
   signal: AbortSignal,
 ): AsyncGenerator<WantedFile> {
   const { tally, guest } = parts;
-  for await (const { line, known = [], missed = [], followed, isCut } of listed) {
+  for await (const { line, known = [], missed = [], leftOut, followed, isCut } of listed) {
     if (followed) tally.followed(followed);
     if (isCut) guest.listingIsCut();
     for (const { path, ...why } of missed) tally.missed(path, why);
+    if (leftOut) tally.passedBy(leftOut);
     for (const digest of known) {
       const confirmed = guest.confirm(digest);
       if (confirmed) tally.lineKnown(confirmed, confirmed.isOthers);

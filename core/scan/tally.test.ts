@@ -68,4 +68,15 @@ describe('a tally', () => {
     expect(tally.unscanned).toHaveLength(1000);
     expect(tally.summary().unscanned).toEqual({ vanished: 1500 });
   });
+
+  it('tells of each file system that is left out once, and of a thousand at most', () => {
+    const tally = new Tally();
+    for (const _ of [1, 2]) tally.passedBy({ path: '/nas', type: 'nfs4' });
+    expect(tally.leftOut).toEqual([{ path: '/nas', type: 'nfs4' }]);
+    expect(tally.summary().unscanned).toEqual({});
+    for (let number = 0; number < 1500; number++) tally.passedBy({ path: `/${number}`, type: 'fuse' });
+    expect(tally.leftOut).toHaveLength(1000);
+    tally.restart();
+    expect(tally.leftOut).toEqual([]);
+  });
 });

@@ -1,9 +1,12 @@
 import { addCounts } from '../../protocol/index.ts';
 import type { ScanSummary } from '../store/records.ts';
-import type { FollowedRoot, ScanProgress, Unscanned } from './report.ts';
+import type { FollowedRoot, LeftOut, ScanProgress, Unscanned } from './report.ts';
 import type { Unfinished, Verdict } from './verdict.ts';
 
-/** How many unscanned subjects a report names, and the characters of all of them; the summary counts all. */
+/**
+ * How many unscanned subjects a report names, and the characters of all of them; the summary counts all. And how many
+ * file systems.
+ */
 const NAMED = 1_000;
 const NAMED_CHARACTERS = 256 * 1024;
 
@@ -12,6 +15,7 @@ export class Tally {
   readonly unscanned: Unscanned[] = [];
   /** By where the root was said to be. */
   private readonly roots = new Map<string, FollowedRoot>();
+  private readonly fileSystems = new Map<string, LeftOut>();
   private readonly reasons = new Map<string, number>();
   private progress = { filesListed: 0, bytesListed: 0, filesDone: 0, bytesDone: 0 };
   private known = { unchanged: 0, claimed: 0 };
@@ -54,6 +58,7 @@ export class Tally {
     this.reasons.clear();
     this.unscanned.length = 0;
     this.namedCharacters = 0;
+    this.fileSystems.clear();
   }
 
   /** Files of a line that is as it was when all of them were clean, in this guest or in another of which it is a clone. */
@@ -84,6 +89,15 @@ export class Tally {
     if (this.unscanned.length >= NAMED || this.namedCharacters >= NAMED_CHARACTERS) return;
     this.namedCharacters += path.length + (detail?.length ?? 0);
     this.unscanned.push({ path, reason, ...(detail && { detail }) });
+  }
+
+  /** A file system that policy leaves out; each is told once, however often it is met. */
+  passedBy(fileSystem: LeftOut): void {
+    if (this.fileSystems.size < NAMED) this.fileSystems.set(fileSystem.path, fileSystem);
+  }
+
+  get leftOut(): LeftOut[] {
+    return [...this.fileSystems.values()];
   }
 
   snapshot(phase: ScanProgress['phase']): ScanProgress {

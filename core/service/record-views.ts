@@ -250,6 +250,7 @@ export const ScanReportView: z.ZodType<ScanReport> = z
         detail: z.string().exactOptional(),
       }),
     ),
+    leftOut: z.array(z.object({ path: z.string(), type: z.string() })),
     problems: z.array(ProblemView),
     plan: PlanView,
   })

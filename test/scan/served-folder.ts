@@ -122,6 +122,15 @@ export class ServedFolder implements AsyncDisposable {
     if (this.agent) await end(this.agent);
   }
 
+  /** As systemd ends it: it is asked to. How it ended. */
+  async endAgent(): Promise<{ readonly code: number | null; readonly signal: string | null }> {
+    const agent = this.agent as ChildProcess;
+    const gone = once(agent, 'exit');
+    agent.kill('SIGTERM');
+    const [code, signal] = await gone;
+    return { code, signal };
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.processes.map(end));
     rmSync(this.directory, { recursive: true, force: true });

@@ -1,0 +1,3 @@
+import { runHand } from './run-hand.ts';
+
+await runHand();
