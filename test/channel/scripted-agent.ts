@@ -92,7 +92,7 @@ export class ScriptedAgent implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const socket of this.sockets) socket.destroy();
+    this.cutOff();
     await new Promise((resolve) => this.server.close(resolve));
   }
 
@@ -100,6 +100,11 @@ export class ScriptedAgent implements AsyncDisposable {
   take(answer: unknown): void {
     this.loginAnswers.push(answer);
     this.onAnswer?.(answer);
+  }
+
+  /** As when its process is killed: what is under way ends without a word. */
+  cutOff(): void {
+    for (const socket of this.sockets) socket.destroy();
   }
 
   private accept(socket: Socket): void {

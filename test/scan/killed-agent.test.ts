@@ -63,7 +63,7 @@ it.each(['contain', 'detect'] as const)('ends the scan, in mode %s', async (mode
     await TestEngine.start(directory, {
       onEvent: () => {
         told += 1;
-        if (told === 300) for (const session of agent.sessions) session.destroy();
+        if (told === 300) agent.cutOff();
       },
     }),
   );
