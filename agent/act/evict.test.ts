@@ -23,9 +23,13 @@ import { describe, expect, it, vi } from 'vitest';
 import type { FileTarget, Instruction, RestoreTarget } from '../../protocol/index.ts';
 import { need } from '../../test/need.ts';
 import { errnoOf } from '../linux/error.ts';
+import { Root } from '../linux/root.ts';
 import { FileStatus } from '../linux/status.ts';
 import { readAttributes, setAttribute } from '../linux/xattr.ts';
 import { fileTarget, sha256, TempDirectory, TestAgent } from '../testing/tree.ts';
+import { effectOf } from './carry-out.ts';
+import { Protection } from './protection.ts';
+import { newWorkplaceName } from './workplace.ts';
 
 const MALWARE = 'malware';
 
@@ -159,18 +163,26 @@ describe('a file with metadata that is out of the ordinary', () => {
   });
 
   it('stays where it is when it could not be told how it was', async () => {
-    await using agent = await TestAgent.start();
-    writeFileSync(join(agent.root, 'bad'), MALWARE);
-    const host = await agent.session('contain:file', 'delete:file');
-    const target = fileTarget(agent.root, '/bad', MALWARE);
+    using directory = new TempDirectory();
+    writeFileSync(join(directory.path, 'bad'), MALWARE);
+    const target = fileTarget(directory.path, '/bad', MALWARE);
+    const work = {
+      root: new Root(directory.path),
+      protection: new Protection({ directories: [], files: [] }),
+      workplace: newWorkplaceName(),
+      staged: () => undefined,
+      owe: () => undefined,
+    };
     const atime = vi.spyOn(FileStatus.prototype, 'atime', 'get').mockReturnValue('of a kernel to come');
-    const outcome = await host.send(contain(target)).finally(() => atime.mockRestore());
+    const { outcome } = await effectOf(contain(target), work).finally(() => atime.mockRestore());
     expect(outcome).toEqual({
       code: 'failed',
       detail: expect.stringContaining('could not be told: at "state.atime"'),
     });
-    expect(readdirSync(agent.root)).toEqual(['bad']);
-    expect(await host.send(remove(target))).toEqual({ code: 'done' });
+    expect(readdirSync(directory.path)).toEqual(['bad']);
+    const removed = await effectOf(remove(target), work);
+    removed.finish?.();
+    expect([removed.outcome, readdirSync(directory.path)]).toEqual([{ code: 'done' }, []]);
   });
 
   it('is not given the owner that chown takes for none', async () => {

@@ -4,11 +4,12 @@ import { LIMITS } from '../../protocol/index.ts';
 import { fileSystems, MountTable, parseMountInfo } from './mounts.ts';
 
 const mount = (path: string, type = 'ext4') => ({ path: Buffer.from(path), type });
+const withId = (id: string, path: string, type: string) => ({ id, ...mount(path, type) });
 
 describe('mountinfo', () => {
   it('has paths with odd characters', () => {
     const text = '36 35 98:0 / /mnt\\040a\\134b rw shared:1 master:2 - fuse.sshfs host:/x rw\n';
-    expect(parseMountInfo(Buffer.from(text))).toEqual([mount('/mnt a\\b', 'fuse.sshfs')]);
+    expect(parseMountInfo(Buffer.from(text))).toEqual([withId('36', '/mnt a\\b', 'fuse.sshfs')]);
   });
 });
 

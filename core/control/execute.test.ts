@@ -92,7 +92,9 @@ describe('a disk that takes no more', () => {
     const blocked = new ActionExecutor({ journal: unwritable, vault });
     await expect(blocked.perform(guest.connect(), contain(target))).rejects.toThrow(code('outcome-unknown'));
     expect(index.list()).toMatchObject([{ status: 'arriving' }]);
-    expect(await executor.reconcile(guest.connect())).toMatchObject([{ outcome: { code: 'done' } }]);
+    expect(await executor.reconcile(guest.connect())).toMatchObject({
+      closed: [{ outcome: { code: 'done' } }],
+    });
     expect(index.list()).toMatchObject([{ status: 'held' }]);
   });
 

@@ -158,17 +158,33 @@ export class Responder {
   private async keep(found: readonly Answerable[], unrecorded: Unrecorded[]): Promise<readonly Kept[]> {
     const { findings, events } = this.parts;
     const before = found.map(({ record }) => findings.find(record.id));
+    const records = this.recordAll(
+      found.map(({ record }) => record),
+      unrecorded,
+    );
+    const kept = found.flatMap((answerable, place) => {
+      const record = records[place];
+      return record ? [{ answerable, record, before: before[place] }] : [];
+    });
+    for (const { record } of kept) this.named.note(record);
+    await Promise.all(kept.map(({ record }) => events.emit(detectionFinding(record, this.guest.vm))));
+    return kept;
+  }
+
+  /** In one write to the disk; where that takes not all of them, each by itself. Undefined for one that it does not take. */
+  private recordAll(
+    found: readonly FindingRecord[],
+    unrecorded: Unrecorded[],
+  ): (FindingRecord | undefined)[] {
+    const { findings } = this.parts;
     try {
-      const records = findings.upsertAll(found.map(({ record }) => record));
-      for (const record of records) this.named.note(record);
-      await Promise.all(records.map((each) => events.emit(detectionFinding(each, this.guest.vm))));
-      return found.map((answerable, place) => {
-        return { answerable, record: records[place] as FindingRecord, before: before[place] };
-      });
+      return findings.upsertAll(found);
     } catch (error) {
       if (!isUnwritten(error)) throw error;
-      unrecorded.push(...found.map(({ record }) => ({ record, why: error.message })));
-      return [];
+      const only = found.length === 1 ? found[0] : undefined;
+      if (!only) return found.flatMap((each) => this.recordAll([each], unrecorded));
+      unrecorded.push({ record: only, why: error.message });
+      return [undefined];
     }
   }
 

@@ -18,7 +18,7 @@ const running = (response: FindingRecord['response']): FindingRecord => ({
 });
 /** As the store has it; its own test holds it to that. */
 const isRunning = ({ subject, response }: FindingRecord): boolean =>
-  subject.kind === 'process' && (response === 'reported' || response === 'failed');
+  subject.kind === 'process' && ['reported', 'failed', 'unknown'].includes(response);
 const web = { id: vm().id, name: 'web-1' };
 /** A scan that found this. */
 const found = (one: FindingRecord, state: JobState = 'finished', dryRun = false) => {

@@ -28,18 +28,22 @@ export const OutcomeColumn: z.ZodType<RecordedOutcome> = Outcome.extend({
   code: z.enum([...outcomeCodes, 'unknown']),
 });
 
-const ActionRow = z.object({
-  id: z.uuid(),
-  vm: z.string(),
-  finding: z.string().exactOptional(),
-  instructionSet: z.string(),
-  epoch: z.int().min(0),
-  expires: z.int().min(0),
-  instruction: jsonColumn(InstructionColumn),
-  intentAt: timeColumn,
-  outcome: jsonColumn(OutcomeColumn).exactOptional(),
-  outcomeAt: timeColumn.exactOptional(),
-});
+const ActionRow = z
+  .object({
+    id: z.uuid(),
+    vm: z.string(),
+    finding: z.string().exactOptional(),
+    instructionSet: z.string(),
+    epoch: z.int().min(0),
+    expires: z.int().min(0),
+    instruction: jsonColumn(InstructionColumn),
+    intentAt: timeColumn,
+    outcome: jsonColumn(OutcomeColumn).exactOptional(),
+    outcomeAt: timeColumn.exactOptional(),
+    /** The journal's own. */
+    tries: z.int().min(0).default(0),
+  })
+  .transform(({ tries: _, ...record }) => record);
 
 export const ACTIONS = new RecordTable<ActionRecord>('actions', ActionRow);
 const PAGES = { table: ACTIONS, time: 'intentAt' } as const;
