@@ -60,12 +60,17 @@ export interface FindingFilter {
   readonly judgement?: Judgement;
 }
 
+/** Of one guest: it decides how much there is to be found in it, and rows are never taken out. */
+export const MOST_FINDINGS_OF_VM = 200_000;
+
 /** What was found. Every method throws StoreError. */
 export class FindingStore {
   private readonly database: StateDatabase;
+  private readonly mostOfVm: number;
 
-  constructor(database: StateDatabase) {
+  constructor(database: StateDatabase, mostOfVm = MOST_FINDINGS_OF_VM) {
     this.database = database;
+    this.mostOfVm = mostOfVm;
   }
 
   /** Adds a finding, or renews the one with the same id, which keeps the time it was first seen. Gives what is kept. */
@@ -91,9 +96,28 @@ export class FindingStore {
     return FINDINGS.read(row);
   }
 
-  /** The same for many, all or none. */
+  /** The same for many of one guest, all or none. `write-failed` where it has as many as are kept; known ones are renewed. */
   upsertAll(records: readonly FindingRecord[]): FindingRecord[] {
-    return this.database.transaction(() => records.map((record) => this.upsert(record)));
+    return this.database.transaction(() => {
+      const kept = records.map((record) => this.upsert(record));
+      const vm = records[0]?.vm;
+      const isNew = kept.some(({ firstSeen, lastSeen }) => firstSeen === lastSeen);
+      if (vm !== undefined && isNew && this.countOfVm(vm) > this.mostOfVm) throw this.full(vm);
+      return kept;
+    });
+  }
+
+  private countOfVm(vm: string): number {
+    return Number(
+      this.database.get('SELECT count(*) AS findings FROM findings WHERE vm = :vm', { vm })?.findings,
+    );
+  }
+
+  private full(vm: string): StoreError {
+    return new StoreError(
+      'write-failed',
+      `the database keeps ${this.mostOfVm} findings of one VM and has them of ${vm}: look at lazaret findings --vm, and make that guest anew`,
+    );
   }
 
   /** As `setResponse`, for many that nothing was done about, in one write to the disk. */

@@ -209,6 +209,31 @@ describe('FindingStore', () => {
     expect(findings.find('f3')).toBeUndefined();
   });
 
+  test('keeps so many of one guest: no new ones past that, known ones are renewed, other guests have their own', () => {
+    const findings = new FindingStore(database, 2);
+    const made = (id: string, more: object = {}) => ({
+      ...finding,
+      id,
+      firstSeen: 10,
+      lastSeen: 10,
+      ...more,
+    });
+    expect(findings.upsertAll([made('f1'), made('f2')])).toHaveLength(2);
+    expect(() => findings.upsertAll([made('f2'), made('f3')])).toThrow(
+      expect.objectContaining({ code: 'write-failed' }),
+    );
+    expect(
+      findings
+        .list()
+        .map(({ id }) => id)
+        .sort(),
+    ).toEqual(['f1', 'f2']);
+    expect(findings.upsertAll([made('f2', { lastSeen: 20 })])).toMatchObject([
+      { firstSeen: 10, lastSeen: 20 },
+    ]);
+    expect(findings.upsertAll([made('f4', { vm: 'w' })])).toHaveLength(1);
+  });
+
   test('filters by guest, scan and judgement', () => {
     const findings = new FindingStore(database);
     findings.upsert(finding);

@@ -6,10 +6,10 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import type { InventoryLine } from '../../protocol/index.ts';
+import { type InventoryLine, LIMITS } from '../../protocol/index.ts';
 import { need } from '../need.ts';
 import { type FloodedOptions, FloodedScan, PROGRAM, type Ran } from './flooded-scan.ts';
-import { directory, end, type Flood } from './flooding-guest.ts';
+import { directory, end, type Flood, type Process } from './flooding-guest.ts';
 
 const ready = need(
   { what: 'the built program', there: existsSync(PROGRAM), get: 'npm run build' },
@@ -54,6 +54,15 @@ const STARTS = 500;
 const startsOf = (path: string): Buffer =>
   Buffer.from([...times(STARTS, (at) => `${sha256(Buffer.from(path + at)).slice(0, 48)}`)].join('\n'));
 const STARTS_SIZE = startsOf('').length;
+
+const process = (pid: number, argument: string): Process => ({
+  ...{ type: 'process', pid, parent: 1, start: '5', uid: 0, name: 'x', commandLine: [argument] },
+  executable: { path: `/x${pid}`, dev: '1', ino: String(pid), deleted: false, inMemory: false },
+});
+const withProcesses = (argument: string): Flood => ({
+  lines: () => [end()],
+  processes: (after) => times(1e9, (at) => process(after + 1 + at, argument)),
+});
 
 const FLOODS: Readonly<Record<string, FloodCase>> = {
   'what files start': {
@@ -127,6 +136,21 @@ const FLOODS: Readonly<Record<string, FloodCase>> = {
     runs: 2,
     code: 0,
     says: /[\d,]+ unchanged/,
+  },
+  'processes, each with as many arguments as it may have': {
+    flood: withProcesses('y'.repeat(LIMITS.commandLineBytes)),
+    code: 2,
+    says: /all other processes/,
+  },
+  'arguments, of which no process may have so many': {
+    flood: withProcesses('y'.repeat(900_000)),
+    code: 2,
+    says: /all other processes/,
+  },
+  processes: {
+    flood: withProcesses('y'),
+    code: 2,
+    says: /all other processes/,
   },
   'pages without anything': {
     flood: { lines: () => times(1e9, (at) => directory(`/${at}`, [], 0)), pageBytes: 1 },

@@ -7,6 +7,7 @@ import {
   encodeRecord,
   type InventoryLine,
   LIMITS,
+  type ProcessLine,
   RECORD,
   ROUTES,
 } from '../../protocol/index.ts';
@@ -17,7 +18,6 @@ import {
   loginLine,
   type Script,
   type ScriptedAgent,
-  sendLines,
 } from '../channel/scripted-agent.ts';
 
 export interface Flood {
@@ -25,9 +25,13 @@ export interface Flood {
   lines(known: readonly string[]): Iterable<InventoryLine>;
   /** What this file holds; undefined: it is gone. Default: nothing is there. */
   content?(path: string): Buffer | undefined;
+  /** Those after a pid, in the order of their pids. Default: there is none. */
+  processes?(after: number): Iterable<Process>;
   /** Bytes of a page, or how many lines it has at least. Default: as an honest agent has it. */
   readonly pageBytes?: number;
 }
+
+export type Process = Extract<ProcessLine, { type: 'process' }>;
 
 const OLD = '1700000000.000000000';
 const WALK = '00000000-0000-4000-8000-000000000001';
@@ -65,7 +69,7 @@ export function flooding(flood: Flood): Omit<Script, 'keys'> {
           await sendPage(stream, walk, flood.pageBytes);
         }),
       [ROUTES.content]: (stream) => answer(stream, (body) => sendContents(stream, flood, body)),
-      [ROUTES.processes]: (stream) => sendLines(stream, [{ type: 'end', processes: 0 }]),
+      [ROUTES.processes]: (stream) => answer(stream, (body) => sendProcesses(stream, flood, body)),
       [ROUTES.digests]: (stream) => answer(stream, async (body) => tellNoDigests(stream, body)),
     },
   };
@@ -128,6 +132,25 @@ async function sendContents(stream: ServerHttp2Stream, { content }: Flood, body:
     await send(stream, bytes ? recordsOf(index, bytes) : gone(index));
   }
   stream.end();
+}
+
+async function sendProcesses(
+  stream: ServerHttp2Stream,
+  { processes = () => [] }: Flood,
+  body: Buffer,
+): Promise<void> {
+  const { after } = body.length > 0 ? (JSON.parse(String(body)) as { after: number }) : { after: 0 };
+  stream.respond({ ':status': 200 });
+  let sent = 0;
+  for (const process of processes(after)) {
+    const line = encodeLine(process);
+    await send(stream, line);
+    sent += line.length;
+    if (sent < LIMITS.processPageBytes && !stream.destroyed) continue;
+    stream.end(encodeLine({ type: 'more', after: process.pid } satisfies ProcessLine));
+    return;
+  }
+  stream.end(encodeLine({ type: 'end', processes: 0 } satisfies ProcessLine));
 }
 
 const gone = (index: number): Buffer =>
