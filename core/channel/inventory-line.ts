@@ -96,9 +96,15 @@ export function faultOf(directory: WireBytes, misfit: unknown): FaultLine {
   const name = EntryName.safeParse(misfit).data?.[0];
   const parent = GuestPath.of(directory);
   if (name === undefined || !isNameIn(parent, name)) return fault(directory, 'a file in it has no such name');
-  const { error } = FileEntry.safeParse(misfit);
-  return fault(parent.child(name).wire, error ? explain(error) : 'its device number');
+  const { error } = (isLinkLike(misfit) ? LinkEntry : FileEntry).safeParse(misfit);
+  return fault(
+    parent.child(name).wire,
+    error ? explain(error) : isLinkLike(misfit) ? 'where it leads' : 'its device number',
+  );
 }
+
+/** Entries of files have nine members, those of links two. */
+const isLinkLike = (misfit: unknown): boolean => Array.isArray(misfit) && misfit.length === 2;
 
 /** One that stands for so many entries of a directory. */
 export const faultOfMany = (directory: WireBytes, misfits: number): FaultLine =>
