@@ -13,6 +13,9 @@ import {
   sendLines,
 } from '../channel/scripted-agent.ts';
 
+/** How a contained file was: the outcome of a containment has to tell. */
+const STATE = { mode: 0o644, uid: 0, gid: 0, atime: '1.000000000', mtime: '1.000000000', xattrs: [] };
+
 export interface ScriptedGuest extends AsyncDisposable {
   readonly name: string;
   readonly socket: string;
@@ -74,5 +77,5 @@ export const commands =
       };
       const id = headers.request_id;
       if (message.openc2.request.action === 'query') respond(stream, 200, encodeFeatures(id, FEATURES));
-      else if (isAnswered(id)) respond(stream, 200, encodeOutcome(id, { code: 'done' }));
+      else if (isAnswered(id)) respond(stream, 200, encodeOutcome(id, { code: 'done', state: STATE }));
     });
