@@ -136,7 +136,11 @@ describe.runIf(need({ what: 'the built program', there: existsSync(PROGRAM), get
     it('looks for packs at SIGHUP, and scans the next guest with them', async () => {
       const guest = await serve();
       guest.plant('/srv/newer', NEWER);
-      const silent = forThisTest(await SilentGuest.listen(join(guest.directory, 'silent.sock')));
+      // So many that the next guest has to wait: one that is waited for holds no place.
+      const silent = await Promise.all(
+        ['a', 'b', 'c', 'd'].map((name) => SilentGuest.listen(join(guest.directory, `${name}.sock`))),
+      );
+      for (const each of silent) forThisTest(each);
       const { secret, trusted: key } = generateKey();
       const watched = join(guest.directory, 'watched');
       const config = join(guest.directory, 'lazaret.yaml');
@@ -144,7 +148,7 @@ describe.runIf(need({ what: 'the built program', there: existsSync(PROGRAM), get
         state: join(guest.directory, 'state'),
         scan: { guestsAtOnce: 1 },
         vms: [
-          { name: 'silent', socket: silent.socket },
+          ...silent.map(({ socket }, at) => ({ name: `silent-${at}`, socket })),
           { name: 'guest', socket: guest.socket },
         ],
         packs: { trusted: [{ vendor: 'acme', key }], watch: watched },
@@ -152,7 +156,7 @@ describe.runIf(need({ what: 'the built program', there: existsSync(PROGRAM), get
       };
       writeFileSync(config, JSON.stringify(settings), { mode: 0o600 });
       const program = forThisTest(new Program(['scan', '--config', config, '--debug']));
-      await silent.met;
+      await Promise.all(silent.map(({ met }) => met));
       expect(program.err).toMatch(/packs\.watch cannot be watched/);
       // Not watched, as it was not there: SIGHUP alone tells of it.
       mkdirSync(watched);
@@ -161,7 +165,7 @@ describe.runIf(need({ what: 'the built program', there: existsSync(PROGRAM), get
       utimesSync(archive, 1, 1);
       program.child.kill('SIGHUP');
       await program.says('acme/rules 1.1 is in use');
-      await silent[Symbol.asyncDispose]();
+      for (const each of silent) await each[Symbol.asyncDispose]();
       const [code] = await once(program.child, 'close');
       expect(program.out).toMatch(/malicious {2}\/srv\/newer\n {2}found by yara: Packed/);
       expect([code, existsSync(archive)]).toEqual([2, true]);
