@@ -8,11 +8,9 @@ import {
   decodeBytes,
   encodeBytes,
   type GuestPath,
-  type InventoryLine,
   type InventoryRequest,
   LIMITS,
 } from '../../protocol/index.ts';
-import { messageOf } from '../error.ts';
 import { openDirectory } from '../linux/calls.ts';
 import { type DirectoryEntry, ENTRY, entryBuffer, readEntries } from '../linux/directory.ts';
 import { errnoOf } from '../linux/error.ts';
@@ -22,10 +20,9 @@ import { FileStatus } from '../linux/status.ts';
 import type { Avoided } from '../reader/messages.ts';
 import { SurveyLine } from './survey-line.ts';
 import { Unresponsive, unresponsiveDetail } from './unresponsive.ts';
+import { directoryHead, entryJson, faultLine, faultOf, leftOut, toLine } from './walk-lines.ts';
 import { WalkRoots } from './walk-roots.ts';
 import { type Counts, type Pending, WALK_BEGIN, type WalkProgress, type WalkState } from './walk-state.ts';
-
-type Fault = Extract<InventoryLine, { type: 'fault' }>['fault'];
 
 /** What a walk is told besides its request. */
 export interface WalkParts {
@@ -44,7 +41,6 @@ const SLASH = Buffer.from('/');
 const HERE = Buffer.from('.');
 /** So many directories that were found in one are told of before it is at its end, lest they come all at once. */
 const MOST_HELD_BACK = 4096;
-const PLAIN_NAME = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/;
 
 export class Walk {
   private readonly request: InventoryRequest;
@@ -147,7 +143,7 @@ export class Walk {
       if (isLink) yield toLine({ type: 'root', path: root.wire, target: path.wire });
       return isListed ? path : null;
     } catch (error) {
-      yield this.fault(root.bytes, error);
+      yield faultOf(root.bytes, error);
       return null;
     }
   }
@@ -168,7 +164,7 @@ export class Walk {
       top = this.parts.root.openDirectory(path);
     } catch (error) {
       if (errnoOf(error) === 'ENOTDIR') yield* this.single(path);
-      else yield this.fault(path.bytes, error);
+      else yield faultOf(path.bytes, error);
       return;
     }
     try {
@@ -201,13 +197,13 @@ export class Walk {
       this.parts.note(next.path);
       directory = openDirectory(top, relative, { oneMount: this.request.oneFileSystem });
     } catch (error) {
-      if (errnoOf(error) !== 'EXDEV') yield this.fault(next.path, error);
+      if (errnoOf(error) !== 'EXDEV') yield faultOf(next.path, error);
       return;
     }
     try {
       yield* this.directory(directory, next);
     } catch (error) {
-      yield this.fault(next.path, error);
+      yield faultOf(next.path, error);
     } finally {
       closeSync(directory);
     }
@@ -219,7 +215,7 @@ export class Walk {
     if (this.parts.isOwn(identity)) return;
     this.counts.directories++;
     const survey = this.request.survey ? new SurveyLine(status, this.rootOwner()) : undefined;
-    const head = `{"type":"directory","path":${JSON.stringify(encodeBytes(path))},"dev":"${dev}","files":[`;
+    const head = directoryHead(path, dev);
     const mounted = this.parts.mounts.in(path);
     let listed: string[] = [];
     const line = () => `${head}${listed.join(',')}]${survey?.take() ?? ''}}\n`;
@@ -277,7 +273,7 @@ export class Walk {
   private *descend(path: Buffer, depth: number, name: Buffer): Generator<string> {
     const below = join(path, name);
     if (below.length > LIMITS.pathBytes) {
-      yield this.faultLine(path, 'bad-name', 'a directory in it has too long a path to be listed');
+      yield faultLine(path, 'bad-name', 'a directory in it has too long a path to be listed');
     } else if (depth >= this.request.maxDepth) {
       this.isTooDeep = true;
     } else {
@@ -297,7 +293,7 @@ export class Walk {
       if (this.status.isLink) return ENTRY.link;
       return this.status.isRegular ? ENTRY.regular : -1;
     } catch (error) {
-      yield this.fault(join(path, entry.name), error);
+      yield faultOf(join(path, entry.name), error);
       return -1;
     }
   }
@@ -307,7 +303,7 @@ export class Walk {
       this.parts.noteEntry(entry.name);
       survey.addLink(directory, entry);
     } catch (error) {
-      yield this.fault(join(path, entry.name), error);
+      yield faultOf(join(path, entry.name), error);
     }
   }
 
@@ -336,23 +332,21 @@ export class Walk {
         return undefined;
       }
     } catch (error) {
-      yield this.fault(join(path, entry.name), error);
+      yield faultOf(join(path, entry.name), error);
       return undefined;
     }
     if (!status.isRegular) return undefined;
     if (path.length + 1 + entry.name.length > LIMITS.pathBytes) {
-      yield this.faultLine(path, 'bad-name', 'a file in it has too long a path to be fetched');
+      yield faultLine(path, 'bad-name', 'a file in it has too long a path to be fetched');
       return undefined;
     }
     return this.entry(entry.name);
   }
 
   private entry(name: Buffer): string {
-    const { status } = this;
-    const size = status.wireSize;
     this.counts.files++;
-    this.counts.bytes = addCounts(this.counts.bytes, status.size);
-    return `[${nameJson(name)},"${status.ino}",${typeof size === 'number' ? size : `"${size}"`},"${status.mtime}","${status.ctime}",${status.mode},${status.uid},${status.gid},${status.links}]`;
+    this.counts.bytes = addCounts(this.counts.bytes, this.status.size);
+    return entryJson(name, this.status);
   }
 
   /** A root that is a file. */
@@ -363,10 +357,9 @@ export class Walk {
       this.status.readDescriptor(handle);
       if (!this.status.isRegular) return;
       const parent = path.bytes.subarray(0, Math.max(1, path.bytes.lastIndexOf(0x2f)));
-      const head = `{"type":"directory","path":${JSON.stringify(encodeBytes(parent))},"dev":"${this.status.dev}"`;
-      yield `${head},"files":[${this.entry(path.name)}]}\n`;
+      yield `${directoryHead(parent, this.status.dev)}${this.entry(path.name)}]}\n`;
     } catch (error) {
-      yield this.fault(path.bytes, error);
+      yield faultOf(path.bytes, error);
     } finally {
       if (handle !== undefined) closeSync(handle);
     }
@@ -380,34 +373,9 @@ export class Walk {
 
   private hangs(path: Buffer, what?: string): string {
     const detail = unresponsiveDetail(this.parts.mounts.holding(path), what);
-    return this.faultLine(path, 'unresponsive', detail);
-  }
-
-  private fault(path: Buffer, error: unknown): string {
-    const code = errnoOf(error);
-    const isGone = code === 'ENOENT' || code === 'ENOTDIR';
-    return this.faultLine(path, isGone ? 'vanished' : 'unreadable', messageOf(error).slice(0, 256));
-  }
-
-  private faultLine(path: Buffer, fault: Fault, detail: string): string {
-    return toLine({ type: 'fault', path: encodeBytes(nameable(path)), fault, detail });
+    return faultLine(path, 'unresponsive', detail);
   }
 }
-
-const leftOut = (path: Buffer, { type }: MountPoint): string =>
-  toLine({ type: 'left-out', path: encodeBytes(path), fileSystem: type.slice(0, 256) });
-
-const toLine = (line: InventoryLine): string => `${JSON.stringify(line)}\n`;
-
-/** What is too long to be told stands for itself by the directory that it lies in. */
-const nameable = (path: Buffer): Buffer =>
-  path.length <= LIMITS.pathBytes ? path : path.subarray(0, Math.max(1, path.lastIndexOf(SLASH)));
 
 const join = (path: Buffer, name: Buffer): Buffer =>
   Buffer.concat(path.at(-1) === 0x2f ? [path, name] : [path, SLASH, name]);
-
-/** Most names need neither decoding nor escaping. */
-function nameJson(name: Buffer): string {
-  const text = name.toString('latin1');
-  return PLAIN_NAME.test(text) ? `"${text}"` : JSON.stringify(encodeBytes(name));
-}
