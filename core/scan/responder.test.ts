@@ -83,15 +83,21 @@ describe('a finding', () => {
     });
   });
 
-  it('whose answer did not come is unknown for now, and its intent stays open', async () => {
+  it('whose answer did not come is unknown for now, its intent stays open, and nothing more is begun', async () => {
     const scan = await scanOf({
-      files: [EVIL],
+      files: [EVIL, { path: '/tmp/evil-too', content: 'evil, too' }],
       send: async () => {
         throw new ChannelError('silent', 'nothing came');
       },
     });
-    const { findings } = await scan.run({ mode: 'contain' });
-    expect(findings).toMatchObject([{ response: 'unknown', reason: expect.stringContaining('asked again') }]);
+    await expect(scan.run({ mode: 'contain' })).rejects.toMatchObject({ code: 'silent' });
+    const responses = scan.findings.list().map(({ response, reason }) => [response, reason]);
+    expect(responses).toEqual(
+      expect.arrayContaining([
+        ['unknown', expect.stringContaining('asked again')],
+        ['reported', undefined],
+      ]),
+    );
     expect(scan.journal.list()).toHaveLength(1);
     expect(scan.journal.list()[0]).not.toHaveProperty('outcome');
   });

@@ -9,6 +9,7 @@ import type { ConnectedGuest } from '../capability/connect.ts';
 import type { ActionExecutor, ActionRequest, ClosedAction } from '../control/execute.ts';
 import type { NeverTouch } from '../control/never-touch.ts';
 import { type NamedRemediation, planActions } from '../control/plan.ts';
+import { OutcomeUnknown } from '../control/sending.ts';
 import { InstructionError, isUnwritten } from '../error.ts';
 import { detectionFinding, remediation as remediationEvent } from '../events/ocsf.ts';
 import type { EventSink } from '../events/sink.ts';
@@ -209,7 +210,10 @@ export class Responder {
     this.surveyed = true;
   }
 
-  /** The steps for one finding, in their order. One that fails does not keep the next from being tried. */
+  /**
+   * The steps for one finding, in their order. One that fails does not keep the next from being tried, but one that ended
+   * the session does: throws its ChannelError.
+   */
   private async carryOut(
     { record, before, answerable: { content, remark } }: Kept,
     { steps, withheld }: Plan,
@@ -220,20 +224,25 @@ export class Responder {
     if (remark !== undefined && this.policy.mode !== 'detect') log.explain(remark);
     if (this.policy.dryRun && steps.length > 0)
       log.explain('a dry run: the plan was shown and not carried out');
+    let lost: OutcomeUnknown | undefined;
     for (const { step } of this.policy.dryRun ? [] : steps) {
       const action = await this.act(record, step, content, signal);
-      if (action instanceof InstructionError) {
-        if (action.code === 'outcome-unknown') log.unknown(action.message);
-        else log.failure(action.message);
-      } else log.outcome(step.instruction, action.outcome);
+      if (!(action instanceof InstructionError)) log.outcome(step.instruction, action.outcome);
+      else if (action.code !== 'outcome-unknown') log.failure(action.message);
+      else log.unknown(action.message);
+      if (action instanceof OutcomeUnknown && action.isSessionOver) lost = action;
+      if (lost) break;
     }
     const answered = this.respond(record, log, unrecorded);
+    if (!answered && lost) throw lost.cause;
     if (!answered) return record;
     this.named.note(answered);
     this.parts.onAnswered?.(answered, before, this.guest.vm);
     // In mode detect there is nothing to be added to what was told when it was found.
     if (this.policy.mode !== 'detect')
       await this.parts.events.emit(detectionFinding(answered, this.guest.vm));
+    // Nothing more is begun that could not be sent.
+    if (lost) throw lost.cause;
     return answered;
   }
 
