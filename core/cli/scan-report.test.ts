@@ -41,6 +41,13 @@ to see or undo what was contained: lazaret quarantine list --vm web-1
     expect(rendered).toContain('\n100,000 malicious, 1 suspicious; not everything was scanned\n');
   });
 
+  it('tells no rate of a sum that is only known to be at least so large', () => {
+    const { scan, ...rest } = report();
+    const summary = { ...scan.summary, bytes: Number.MAX_SAFE_INTEGER } as NonNullable<typeof scan.summary>;
+    const rendered = renderReport({ ...rest, scan: { ...scan, summary } }, STYLE);
+    expect(rendered).toMatch(/^web-1: 1,234 files, 8 PiB or more, 80 processes in 2\.0 s\n/);
+  });
+
   it('is short where all is well', () => {
     expect(renderReport(cleanReport(), STYLE)).toBe(
       'web-1: 10 files, 1.0 KiB, 2 processes in 2.0 s, 512 B/s\n\nclean\n',

@@ -1,6 +1,6 @@
 /** A scan's result for people. */
 
-import { addCounts } from '../../protocol/index.ts';
+import { addCounts, MOST_COUNTED } from '../../protocol/index.ts';
 import { otherNames } from '../events/other-names.ts';
 import type { ScanReport, Unscanned } from '../scan/report.ts';
 import type { FindingRecord, ScanSummary } from '../store/records.ts';
@@ -59,7 +59,9 @@ function totals({ vm, scan }: ScanReport, { paint }: ReportStyle): string[] {
   const { summary, startedAt, finishedAt } = scan;
   if (!summary || finishedAt === undefined) return [`${name}: the scan did not finish`];
   const elapsed = finishedAt - startedAt;
-  const rate = elapsed > 0 ? `, ${formatBytes(Math.round((summary.bytes * 1000) / elapsed))}/s` : '';
+  // Of a sum that is only known to be at least so large there is no rate.
+  const isCounted = elapsed > 0 && summary.bytes < MOST_COUNTED;
+  const rate = isCounted ? `, ${formatBytes(Math.round((summary.bytes * 1000) / elapsed))}/s` : '';
   const what = [
     formatNumber(summary.files, 'file') + knownText(summary),
     formatBytes(summary.bytes),
