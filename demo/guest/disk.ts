@@ -37,11 +37,13 @@ async function debugfs(parts: GuestParts, args: readonly string[]): Promise<stri
   return stdout;
 }
 
-function sizeOf(root: string): number {
-  return readdirSync(root, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .reduce(
-      (sum, entry) => sum + Math.ceil(statSync(join(entry.parentPath, entry.name)).size / 4096) * 4096 + 256,
-      0,
-    );
+/** Its own files alone: a link of the guest's leads anywhere in this machine, as `recursive` of readdir would. */
+function sizeOf(directory: string): number {
+  let size = 0;
+  for (const entry of readdirSync(directory, { withFileTypes: true })) {
+    const path = join(directory, entry.name);
+    if (entry.isDirectory()) size += sizeOf(path);
+    else if (entry.isFile()) size += Math.ceil(statSync(path).size / 4096) * 4096 + 256;
+  }
+  return size;
 }
