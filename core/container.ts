@@ -111,12 +111,11 @@ export async function compose(settings: Settings, options: ServiceOptions): Prom
   await using started = new AsyncDisposableStack();
   const container = root.createChildContainer();
   const database = started.adopt(StateDatabase.open(settings.state), (opened) => opened.close());
-  database.onLeftOut = ({ table, key, reason }) =>
+  database.onLeftOut = ({ table, key: row, reason }) =>
     options.logger.warn(
       'a row of the database cannot be read, and is left out: lazaret doctor tells of all',
-      {
-        ...{ table, key, reason },
-      },
+      // Not `key`: a log takes the value of a fact of that name for a secret.
+      { table, row, reason },
     );
   const stop = started.adopt(new AbortController(), (controller) => controller.abort());
   const { plugins: all, refused } = catalogueFor(settings);
