@@ -55,6 +55,7 @@ import { StateCondition } from './store/condition.ts';
 import { StateDatabase } from './store/database.ts';
 import { EnrolmentStore } from './store/enrolments.ts';
 import { FindingStore } from './store/findings.ts';
+import { logLeftOut } from './store/left-out.ts';
 import { PackStore } from './store/packs.ts';
 import { PatchStore } from './store/patches.ts';
 import type { VmRecord } from './store/records.ts';
@@ -111,13 +112,7 @@ export async function compose(settings: Settings, options: ServiceOptions): Prom
   await using started = new AsyncDisposableStack();
   const container = root.createChildContainer();
   const database = started.adopt(StateDatabase.open(settings.state), (opened) => opened.close());
-  database.onLeftOut = ({ table, key, reason }) =>
-    options.logger.warn(
-      'a row of the database cannot be read, and is left out: lazaret doctor tells of all',
-      {
-        ...{ table, key, reason },
-      },
-    );
+  database.onLeftOut = (row) => logLeftOut(options.logger, row);
   const stop = started.adopt(new AbortController(), (controller) => controller.abort());
   const { plugins: all, refused } = catalogueFor(settings);
   for (const { error } of refused) options.logger.warn(error.message);

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { chmodSync, chownSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -77,3 +78,11 @@ test.runIf(need({ what: 'root', there: process.geteuid?.() === 0, get: 'run the 
     await expect(Secret.read({ file })).rejects.toThrow(/belongs to user 65534/);
   },
 );
+
+test('a pipe, a directory or a device is not taken for one, and not waited for', async () => {
+  const pipe = join(directory, 'pipe');
+  execFileSync('mkfifo', ['-m', '600', pipe]);
+  const refused = { code: 'unreadable', message: expect.stringContaining('it is no regular file: write') };
+  for (const file of [pipe, directory, '/dev/null'])
+    await expect(Secret.read({ file }), file).rejects.toMatchObject(refused);
+});

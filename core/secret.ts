@@ -58,6 +58,11 @@ async function readBounded(path: string): Promise<string> {
     const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
     try {
       const facts = await file.stat();
+      if (!facts.isFile())
+        throw new SecretError(
+          'unreadable',
+          `the secret in ${path} is not used: it is no regular file: ${NAME_ONE}`,
+        );
       const why = whyForeign(path, facts) ?? (await whyForeignPlace(path));
       if (why !== undefined) throw new SecretError('unreadable', `the secret in ${path} is not used: ${why}`);
       const { size } = facts;
@@ -77,3 +82,5 @@ async function readBounded(path: string): Promise<string> {
     throw new SecretError('unreadable', `the secret in ${path} cannot be read: ${said}`, { cause });
   }
 }
+
+const NAME_ONE = 'write the secret into one that its user alone can read';

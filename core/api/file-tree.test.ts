@@ -84,7 +84,14 @@ describe('a tree of files', () => {
     execFileSync('mkfifo', [join(top, 'a.yar')]);
     mkdirSync(join(top, 'b.yar'));
     link('/dev/zero', 'c.yar');
-    expect(await walk()).toEqual({ files: [], problems: [] });
+    execFileSync('mkfifo', [join(top, 'not-wanted')]);
+    link('/dev/zero', 'nor-this');
+    expect(await names()).toEqual([]);
+    const told = 'is no regular file: put one in its place, or remove it';
+    expect(await problems()).toEqual([
+      ['a.yar', told],
+      ['c.yar', told],
+    ]);
   });
 
   it('refuses links where it is told to', async () => {

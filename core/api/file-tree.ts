@@ -136,8 +136,10 @@ class TreeWalk {
     const facts = await lstat(path.join(this.top, name), { bigint: true }).catch((cause: Error) => {
       this.problem(name, `cannot be looked at: ${cause.message}`);
     });
-    if (facts?.isDirectory()) this.enter(name, facts, from.above);
-    else if (facts?.isFile() && this.isNew(facts)) this.files.push({ path: path.join(this.top, name), name });
+    if (!facts) return;
+    if (facts.isDirectory()) this.enter(name, facts, from.above);
+    else if (!facts.isFile()) this.problem(name, NO_FILE);
+    else if (this.isNew(facts)) this.files.push({ path: path.join(this.top, name), name });
   }
 
   private async follow({ name, from }: Link): Promise<void> {
@@ -153,9 +155,9 @@ class TreeWalk {
     if (facts.isDirectory() && from.above.has(identityOf(facts))) {
       this.problem(name, 'is a link to a directory that it lies in: remove it');
     } else if (facts.isDirectory()) this.enter(name, facts, from.above);
-    else if (facts.isFile() && this.request.wants(name) && this.isNew(facts)) {
-      this.files.push({ path: place, name });
-    }
+    else if (!this.request.wants(name)) return;
+    else if (!facts.isFile()) this.problem(name, NO_FILE);
+    else if (this.isNew(facts)) this.files.push({ path: place, name });
   }
 
   /** A directory that was listed under another name is not listed again. */
@@ -190,6 +192,8 @@ class TreeWalk {
     );
   }
 }
+
+const NO_FILE = 'is no regular file: put one in its place, or remove it';
 
 const WHY_BROKEN: Readonly<Record<string, string>> = {
   ENOENT: 'is a link that leads nowhere',

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { chmod, chown, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, mkdtemp, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -14,6 +14,13 @@ const put = async (name: string, text: string) => {
   await writeFile(join(directory, name), text, { mode: 0o600 });
   return join(directory, name);
 };
+
+/** Each key ten times the one before it. */
+const multiplied = (keys: string): string =>
+  [...keys]
+    .slice(1)
+    .map((key, before) => `${key}: &${key} [${Array(10).fill(`*${keys[before]}`).join(',')}]`)
+    .join('\n');
 
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), 'lazaret-config-'));
@@ -120,10 +127,61 @@ describe('a configuration that cannot be read', () => {
     expect((await loadSettings({ file })).files).toEqual([file, part]);
   });
 
-  it('does not wait for a pipe that nobody writes to', async () => {
+  it('is no pipe, directory or socket, and none of them is waited for', async () => {
     const file = join(directory, 'lazaret.yaml');
-    execFileSync('mkfifo', [file]);
-    await chmod(file, 0o600);
-    expect(await loadSettings({ file })).toMatchObject({ written: {} });
+    execFileSync('mkfifo', ['-m', '600', file]);
+    // Read as it stands it would be empty: nothing that should be configured would hold.
+    await expect(loadSettings({ file })).rejects.toMatchObject({
+      code: 'unreadable',
+      message: `${file}: it is no regular file: put one in its place, or remove it`,
+    });
+    await rm(file);
+    await put('lazaret.yaml', '{}');
+    await mkdir(join(directory, 'conf.d/10-a.yaml'), { recursive: true });
+    await expect(loadSettings({ file })).rejects.toThrow(/10-a\.yaml: it is no regular file: put one/);
+    await rm(join(directory, 'conf.d'), { recursive: true });
+    await put('conf.d', '{}');
+    await expect(loadSettings({ file })).rejects.toThrow(/conf\.d: it is no directory: put one/);
+  });
+
+  it('is no link that leads nowhere or in a circle, wherever it lies', async () => {
+    const main = join(directory, 'lazaret.yaml');
+    const broken = (path: string) => `${path}: it is a link that leads nowhere: mend it or remove it`;
+    await symlink('nowhere', main);
+    // It is not taken for a host on which nothing is configured, nor for a wrong --config.
+    await expect(loadSettings({ directory })).rejects.toMatchObject({ message: broken(main) });
+    await expect(loadSettings({ file: main })).rejects.toMatchObject({ message: broken(main) });
+    await rm(main);
+    await put('lazaret.yaml', '{}');
+    await mkdir(join(directory, 'conf.d'));
+    const part = join(directory, 'conf.d/10-a.yaml');
+    await symlink('nowhere', part);
+    await expect(loadSettings({ directory })).rejects.toMatchObject({ message: broken(part) });
+    await rm(part);
+    await symlink('10-a.yaml', part);
+    await expect(loadSettings({ directory })).rejects.toThrow(
+      /10-a\.yaml: it is a link that leads in a circle/,
+    );
+    await rm(join(directory, 'conf.d'), { recursive: true });
+    await symlink('nowhere', join(directory, 'conf.d'));
+    await expect(loadSettings({ directory })).rejects.toThrow(/conf\.d: it is a link that leads nowhere/);
+  });
+
+  it('is refused, not read, when it is far too large for one', async () => {
+    const file = await put('lazaret.yaml', '{}');
+    await truncate(file, 2 ** 33);
+    await expect(loadSettings({ file })).rejects.toThrow(/it has 8589934592 bytes, expected at most 4194304/);
+  });
+
+  it.each([
+    ['aliases that multiply', `a: &a [1,1,1,1,1,1,1,1,1,1]\n${multiplied('abcdefgh')}`],
+    ['an alias that lies in itself', 'policy: &p {mode: detect, more: *p}'],
+    ['an alias of nothing', 'policy: *nothing'],
+    ['nesting without end', `a: ${'['.repeat(20_000)}`],
+  ])('tells of %s as of any other fault', async (_, text) => {
+    const file = await put('lazaret.yaml', text);
+    await mkdir(join(directory, 'conf.d'));
+    await put('conf.d/10-a.yaml', text);
+    await expect(loadSettings({ file })).rejects.toMatchObject({ code: 'invalid' });
   });
 });

@@ -4,7 +4,7 @@
  * somebody other than the host's administrator could fill.
  */
 import { constants } from 'node:fs';
-import { open, readdir, stat } from 'node:fs/promises';
+import { lstat, open, readdir, stat } from 'node:fs/promises';
 import { dirname, extname, join, resolve } from 'node:path';
 import { ConfigError } from '../error.ts';
 import { type FileFacts, whyForeign, whyForeignPlace } from '../trust.ts';
@@ -16,6 +16,8 @@ import { type Fault, mergeSources, parseSource, type Source } from './source.ts'
 export const CONFIG_DIRECTORY = '/etc/lazaret';
 const NAMES = ['lazaret.yaml', 'lazaret.yml', 'lazaret.json'];
 const EXTENSIONS = new Set(['.yaml', '.yml', '.json']);
+/** A host with thousands of VMs by name has a tenth of it. */
+const MOST_BYTES = 4 * 1024 * 1024;
 
 export interface LoadedSettings {
   readonly settings: Settings;
@@ -95,47 +97,70 @@ async function listParts(directory: string): Promise<string[]> {
       .sort()
       .map((name) => join(directory, name));
   } catch (cause) {
-    throw asConfigError(directory, cause);
+    throw asConfigError(directory, await isLink(directory), cause);
   }
 }
 
+/** A link counts by itself: one that leads nowhere is not taken for a configuration that is not there. */
 async function exists(path: string): Promise<boolean> {
   try {
-    await stat(path);
+    await lstat(path);
     return true;
   } catch (cause) {
     if (codeOf(cause) === 'ENOENT') return false;
-    throw asConfigError(path, cause);
+    throw asConfigError(path, await isLink(path), cause);
   }
 }
 
 /** Reads through one descriptor, so that what was checked is what is read. */
 async function readTrusted(file: string): Promise<string> {
   try {
-    // A FIFO without a writer must not hold us up.
+    // A FIFO must not hold us up.
     await using handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK);
-    refuseForeign(file, await handle.stat());
+    const facts = await handle.stat();
+    if (!facts.isFile()) throw new ConfigError('unreadable', `${file}: ${NO_FILE}`);
+    refuseForeign(file, facts);
     const why = await whyForeignPlace(file);
     if (why !== undefined) throw new ConfigError('unreadable', `${file}: ${why}`);
+    if (facts.size > MOST_BYTES) {
+      const message = `${file}: it has ${facts.size} bytes, expected at most ${MOST_BYTES}: name the configuration`;
+      throw new ConfigError('unreadable', message);
+    }
     return await handle.readFile('utf8');
   } catch (cause) {
-    throw asConfigError(file, cause);
+    throw asConfigError(file, await isLink(file), cause);
   }
 }
+
+/** What a pipe says would count as an empty configuration: nothing that it should have said would hold. */
+const NO_FILE = 'it is no regular file: put one in its place, or remove it';
+
+const isLink = (path: string): Promise<boolean> =>
+  lstat(path).then(
+    (facts) => facts.isSymbolicLink(),
+    () => false,
+  );
 
 function refuseForeign(path: string, facts: FileFacts): void {
   const why = whyForeign(path, facts);
   if (why !== undefined) throw new ConfigError('unreadable', `${path}: ${why}`);
 }
 
-function asConfigError(path: string, cause: unknown): ConfigError {
+function asConfigError(path: string, isLink: boolean, cause: unknown): ConfigError {
   if (cause instanceof ConfigError) return cause;
-  if (codeOf(cause) === 'ENOENT') {
-    return new ConfigError('not-found', `${path}: there is no such file; check what --config names`, {
-      cause,
-    });
-  }
-  return new ConfigError('unreadable', `${path}: it cannot be read: ${(cause as Error).message}`, { cause });
+  const code = codeOf(cause);
+  if (code === 'ENOENT' && !isLink) return new ConfigError('not-found', `${path}: ${ABSENT}`, { cause });
+  const why = WHY_UNREADABLE[String(code)] ?? `it cannot be read: ${(cause as Error).message}`;
+  return new ConfigError('unreadable', `${path}: ${why}`, { cause });
 }
+
+const ABSENT = 'there is no such file; check what --config names';
+const WHY_UNREADABLE: Readonly<Record<string, string>> = {
+  ENOENT: 'it is a link that leads nowhere: mend it or remove it',
+  ELOOP: 'it is a link that leads in a circle: mend it or remove it',
+  ENOTDIR: 'it is no directory: put one in its place, or remove it',
+  // A socket.
+  ENXIO: NO_FILE,
+};
 
 const codeOf = (error: unknown): unknown => (error as { code?: unknown } | undefined)?.code;

@@ -2,7 +2,7 @@
  * Configuration files as one value that remembers where each key was written. YAML 1.2, of which JSON is a
  * part. A later file adds to the mappings of an earlier one and replaces whatever is no mapping.
  */
-import { isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
+import { type Document, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
 import { displayText } from '../../protocol/index.ts';
 
 export type KeyPath = readonly PropertyKey[];
@@ -48,9 +48,21 @@ export function parseSource(file: string, text: string): Source | readonly Fault
     return [{ at, key: [], message: 'expected a mapping of keys to values' }];
   }
   const positions = new Map<string, Position>([['', position(0)]]);
-  recordPositions(document.contents, [], (path, offset) => positions.set(pointer(path), position(offset)));
-  return { value: (document.toJS() as Record<string, unknown> | null) ?? {}, positions };
+  try {
+    recordPositions(document.contents, [], (path, offset) => positions.set(pointer(path), position(offset)));
+    return { value: plainValue(document), positions };
+  } catch (cause) {
+    // Aliases that multiply, that name themselves or what is not there, and nesting that is too deep.
+    return [{ at: position(0), key: [], message: displayText((cause as Error).message) }];
+  }
 }
+
+/** As JSON has it: a value that lies in itself would be walked for ever by those who read it. */
+const plainValue = (document: Document): Record<string, unknown> => {
+  const value = (document.toJS() as Record<string, unknown> | null) ?? {};
+  JSON.stringify(value);
+  return value;
+};
 
 function recordPositions(
   node: unknown,

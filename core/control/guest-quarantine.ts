@@ -28,7 +28,7 @@ export class GuestQuarantine {
 
   /** `to`: where in the same guest; default: where it was. */
   async restore(id: string, signal: AbortSignal, to?: GuestPath): Promise<void> {
-    const { vm, status } = this.quarantine.restorable(id);
+    const { vm, status, finding } = this.quarantine.restorable(id);
     const record = this.vms.find(vm);
     if (!record)
       throw new StoreError('not-found', `the guest that ${id} was taken from is not known any more`);
@@ -37,6 +37,14 @@ export class GuestQuarantine {
     const { policy } = settingsFor(this.settings.current, record);
     const neverTouch = new NeverTouch(policy.neverTouch.map((path) => GuestPath.of(path)));
     await this.quarantine.restore({ ...session.guest, neverTouch }, id, { to, signal });
+    if (finding !== undefined) this.noteBack(finding, to);
+  }
+
+  /** What is in its guest again is not told of as contained. */
+  private noteBack(finding: string, to: GuestPath | undefined): void {
+    if (!this.findings.find(finding)) return;
+    const where = to ? `, as ${to.display()}` : '';
+    this.findings.setResponse(finding, 'reported', `restored from quarantine into its guest${where}`);
   }
 
   async purge(id: string): Promise<void> {

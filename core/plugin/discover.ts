@@ -1,9 +1,9 @@
 /** Finds third-party plugins in configured directories, without running anything of them. */
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { PluginError } from '../api/index.ts';
 import { type FoundPackage, readPackage } from './manifest.ts';
-import { checkOwner } from './package-files.ts';
+import { checkOwner, readDescription } from './package-files.ts';
 
 const NAME = /^lazaret-plugin-/;
 
@@ -54,7 +54,7 @@ function entriesOf(folder: string): string[] {
 /** A package may itself have node_modules, of its dependencies. */
 function isPlugin(directory: string): boolean {
   try {
-    return JSON.parse(readFileSync(join(directory, 'package.json'), 'utf8'))?.lazaret !== undefined;
+    return JSON.parse(readDescription(directory))?.lazaret !== undefined;
   } catch {
     return false;
   }

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
   mkdirSync,
@@ -10,7 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { extname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { readPackage } from './manifest.ts';
 import { checkOwner } from './package-files.ts';
@@ -53,6 +54,21 @@ describe('a package', () => {
     });
     const both = install('lazaret-plugin-two', { wants: { kinds: ['process'] } });
     expect(readPackage(both).manifest.requires).toEqual(['query:processes']);
+  });
+
+  // A reader that waits would hang this process for good: another one is asked, under a deadline.
+  it('is not waited for where its package.json is a pipe', () => {
+    const directory = install('lazaret-plugin-one');
+    rmSync(join(directory, 'package.json'));
+    execFileSync('mkfifo', ['-m', '600', join(directory, 'package.json')]);
+    const module = new URL(`./manifest${extname(import.meta.filename)}`, import.meta.url).href;
+    const program = `
+      const { readPackage } = await import(${JSON.stringify(module)});
+      try { readPackage(${JSON.stringify(directory)}); } catch (error) { console.log(error.code, error.message); }`;
+    const said = execFileSync(process.execPath, ['--input-type=module', '--eval', program], {
+      ...{ encoding: 'utf8', timeout: 20_000 },
+    });
+    expect(said).toMatch(/^bad-package .*package\.json is no regular file: put one in its place/);
   });
 
   it('has another digest when any of its files changes', () => {

@@ -2,12 +2,12 @@
  * A third-party package as its package.json describes it. It is read and judged without running anything of it:
  * who may write its files, whether its entry lies inside it, and whether this host has the API it was made for.
  */
-import { readFileSync, realpathSync } from 'node:fs';
+import { realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { INSTRUCTION_NAMES, type InstructionName } from '../../protocol/index.ts';
 import { API_VERSION, PluginError, SIGNATURE_TYPES } from '../api/index.ts';
-import { inside, inspectFiles, type PackageFiles, refused } from './package-files.ts';
+import { inside, inspectFiles, type PackageFiles, readDescription, refused } from './package-files.ts';
 import { wantsSchema } from './wants.ts';
 
 const manifestSchema = z.object({
@@ -51,7 +51,7 @@ export interface FoundPackage extends PackageFiles {
 /** Reads the package in `directory`. Throws PluginError `bad-package` or `unsupported-api`. */
 export function readPackage(directory: string): FoundPackage {
   const real = within(directory, () => realpathSync(directory));
-  const described = within(directory, () => JSON.parse(readFileSync(join(real, 'package.json'), 'utf8')));
+  const described = within(directory, () => JSON.parse(readDescription(real)));
   const result = manifestSchema.safeParse(described);
   if (!result.success) {
     throw refused(directory, `package.json is not that of a plugin:\n${z.prettifyError(result.error)}`);

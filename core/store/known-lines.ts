@@ -10,6 +10,7 @@ import { z } from 'zod';
 import { MOST_COUNTED } from '../../protocol/index.ts';
 import type { StateDatabase } from './database.ts';
 import { RecordTable, readRow } from './rows.ts';
+import { saturatingSum } from './sum.ts';
 
 /** Digests and generations are 16 bytes. */
 export interface KnownLine {
@@ -197,14 +198,14 @@ export class KnownLineStore {
   private count(guest: number): void {
     this.database.run(
       `UPDATE knownGuests SET files =
-         (SELECT coalesce(sum(files), 0) FROM knownLines WHERE guest = :guest) WHERE id = :guest`,
+         (SELECT ${saturatingSum('files')} FROM knownLines WHERE guest = :guest) WHERE id = :guest`,
       { guest },
     );
   }
 
   private evict(except: string): void {
     const guests = this.database.all(
-      `SELECT id, sum(files) OVER (ORDER BY scannedAt DESC, id) AS upToThis FROM knownGuests
+      `SELECT id, ${saturatingSum('files', 'OVER (ORDER BY scannedAt DESC, id)')} AS upToThis FROM knownGuests
        WHERE vm <> :except`,
       { except },
     );

@@ -1,4 +1,5 @@
 /** Rows that were left out since the process started, each told of once. */
+import type { Logger } from '../api/index.ts';
 
 export interface LeftOutRow {
   readonly table: string;
@@ -35,3 +36,9 @@ export class LeftOut {
     this.hear?.(row);
   }
 }
+
+/** The fact is not called `key`: a log takes the value of one of that name for a secret. */
+export const logLeftOut = (logger: Pick<Logger, 'warn'>, { table, key: row, reason }: LeftOutRow): void =>
+  logger.warn('a row of the database cannot be read, and is left out: lazaret doctor tells of all', {
+    ...{ table, row, reason },
+  });

@@ -261,7 +261,27 @@ describe('what is known of contents and listings', () => {
   test('adds up what is in quarantine, however much that is said to be', () => {
     for (let n = 0; n < 3; n++) TABLES.vault?.write(n);
     database.run('UPDATE vault SET size = 9223372036854775807');
-    expect(new VaultIndex(database).held()).toEqual({ held: 3, bytes: Number.MAX_SAFE_INTEGER });
+    const index = new VaultIndex(database);
+    // What no file can have counts as nothing, so that one damaged row does not fill the vault.
+    expect(index.held()).toEqual({ held: 3, bytes: 0 });
+    expect(index.stored()).toEqual({ files: 3, bytes: 0 });
+    expect(index.storedByVm()).toEqual([{ vm: expect.any(String), files: 3, bytes: 0 }]);
+    database.run('UPDATE vault SET size = 9007199254740991');
+    database.run('UPDATE vault SET size = -9 WHERE id = (SELECT min(id) FROM vault)');
+    expect(index.held()).toEqual({ held: 3, bytes: Number.MAX_SAFE_INTEGER });
+    expect(index.stored()).toEqual({ files: 3, bytes: Number.MAX_SAFE_INTEGER });
+    expect(index.storedByVm()).toMatchObject([{ files: 3, bytes: Number.MAX_SAFE_INTEGER }]);
+  });
+
+  test('makes room for lines whatever numbers stand beside them', () => {
+    const lines = new KnownLineStore(database, 100);
+    const [first] = ['a', 'b', 'c'].map((vm) => lines.begin(vm, 1));
+    database.run('UPDATE knownGuests SET files = 9223372036854775807');
+    lines.begin('d', 2);
+    expect(lines.begin('a', 3)).toBe(first);
+    database.run('UPDATE knownGuests SET files = 9007199254740991');
+    lines.begin('d', 4);
+    expect(lines.begin('a', 5)).not.toBe(first);
   });
 });
 

@@ -1,10 +1,11 @@
 import { z } from 'zod';
-import { FileState, MOST_COUNTED, sha256, wireBytes } from '../../protocol/index.ts';
+import { FileState, sha256, wireBytes } from '../../protocol/index.ts';
 import { StoreError } from '../error.ts';
 import type { Row, StateDatabase } from './database.ts';
 import { type Page, type PageQuery, readPage } from './page.ts';
 import type { VaultRecord } from './records.ts';
 import { jsonColumn, RecordTable, timeColumn, toJsonOrNull } from './rows.ts';
+import { saturatingSum } from './sum.ts';
 
 const VaultRow = z.object({
   id: z.uuid(),
@@ -74,16 +75,14 @@ export class VaultIndex {
   /** How many files are in quarantine, and their bytes. */
   held(): { readonly held: number; readonly bytes: number } {
     const row = this.database.get(
-      // Not sum(): past 2^63 that is an error.
-      `SELECT count(*) AS held, cast(min(total(size), ${MOST_COUNTED}) AS INTEGER) AS bytes
-       FROM vault WHERE status = 'held'`,
+      `SELECT count(*) AS held, ${saturatingSum('size')} AS bytes FROM vault WHERE status = 'held'`,
     );
     return { held: Number(row?.held ?? 0), bytes: Number(row?.bytes ?? 0) };
   }
 
   /** What takes room: all of which the content is still there, also of what is arriving or was restored. */
   stored(vm?: string): VaultUse {
-    const sql = `SELECT count(*) AS files, coalesce(sum(size), 0) AS bytes FROM vault WHERE status <> 'purged'`;
+    const sql = `SELECT count(*) AS files, ${saturatingSum('size')} AS bytes FROM vault WHERE status <> 'purged'`;
     return useOf(
       vm === undefined ? this.database.get(sql) : this.database.get(`${sql} AND vm = :vm`, { vm }),
     );
@@ -93,7 +92,7 @@ export class VaultIndex {
   storedByVm(): ({ readonly vm: string } & VaultUse)[] {
     return this.database
       .all(
-        `SELECT vm, count(*) AS files, sum(size) AS bytes FROM vault
+        `SELECT vm, count(*) AS files, ${saturatingSum('size')} AS bytes FROM vault
          WHERE status <> 'purged' GROUP BY vm ORDER BY bytes DESC, vm`,
       )
       .map((row) => ({ vm: String(row.vm), ...useOf(row) }));

@@ -38,6 +38,10 @@ describe('containment', () => {
       expect(after[kept], kept).toBe(before[kept]);
     if (keepsAttributes) expect(attributesOf(file)).toEqual({ 'user.origin': 'downloaded' });
     expect(engine.kept().vault).toMatchObject([{ status: 'restored' }]);
+    // It is in the guest, so what lists findings must not say that it is contained.
+    expect(engine.kept().findings).toMatchObject([
+      { response: 'reported', reason: 'restored from quarantine into its guest' },
+    ]);
     // Once is enough: it would overwrite what has become of the file since.
     await expect(engine.services.quarantine.restore(String(held?.id), signal)).rejects.toMatchObject({
       code: 'not-found',

@@ -11,6 +11,7 @@ import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { z } from 'zod';
 import { StoreError } from '../../error.ts';
 import { toStoreError } from '../../store/sqlite-error.ts';
+import { saturatingSum } from '../../store/sum.ts';
 import type { BatchLimit, StoredEvent } from './outlet.ts';
 
 export type NewEvent = Omit<StoredEvent, 'sequence'>;
@@ -185,7 +186,7 @@ export class OutboxStore {
 
   /** Events up to and with number `upTo`. */
   private count(upTo: number): { events: number; bytes: number } {
-    const sql = `SELECT count(*) AS events, coalesce(sum(size), 0) AS bytes FROM events WHERE sequence <= ?`;
+    const sql = `SELECT count(*) AS events, ${saturatingSum('size')} AS bytes FROM events WHERE sequence <= ?`;
     return translating(this.path, () => Totals.parse(this.sqlite.prepare(sql).get(upTo)));
   }
 
